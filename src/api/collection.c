@@ -1,0 +1,108 @@
+/* collection.c - making, opening, listing collections. */
+#include <string.h>
+
+#include "api/handles.h"
+#include "base/alloc.h"
+#include "doc/json.h"
+
+omendb_status omendb_collection_create(omendb *db, const char *name, const omendb_schema *schema,
+                                       omendb_collection **out, omendb_error *err)
+{
+    struct schema *taken = NULL;
+    struct collection *collection = NULL;
+    TRY(handles_check_db(db, err));
+    TRY(handles_check_pointer(name, "name", err));
+    TRY(handles_check_writable(db, err));
+    TRY(schema_check_name("collection", name, err));
+    TRY(schema_create(schema, &taken, err));
+    TRY(store_collection_create(db->store, name, taken, &collection, err));
+    if (out == NULL) {
+        collection_unpin(collection);
+        return OMENDB_OK;
+    }
+    return handles_collection(db, collection, out, err);
+}
+
+omendb_status omendb_collection_open(omendb *db, const char *name, omendb_collection **out,
+                                     omendb_error *err)
+{
+    struct collection *collection = NULL;
+    TRY(handles_check_db(db, err));
+    TRY(handles_check_pointer(name, "name", err));
+    TRY(handles_check_pointer(out, "out", err));
+    TRY(store_collection_open(db->store, name, &collection, err));
+    return handles_collection(db, collection, out, err);
+}
+
+void omendb_collection_close(omendb_collection *collection)
+{
+    if (collection == NULL || store_usable(collection->db->store, NULL) != OMENDB_OK) return;
+    exec_pool_deinit(&collection->pool);
+    collection_unpin(collection->collection);
+    alloc_free(collection);
+}
+
+omendb_status omendb_collection_drop(omendb *db, const char *name, omendb_error *err)
+{
+    TRY(handles_check_db(db, err));
+    TRY(handles_check_pointer(name, "name", err));
+    TRY(handles_check_writable(db, err));
+    return store_collection_drop(db->store, name, err);
+}
+
+omendb_status omendb_collection_rename(omendb *db, const char *name, const char *new_name,
+                                       omendb_error *err)
+{
+    TRY(handles_check_db(db, err));
+    TRY(handles_check_pointer(name, "name", err));
+    TRY(handles_check_pointer(new_name, "new_name", err));
+    TRY(handles_check_writable(db, err));
+    TRY(schema_check_name("collection", new_name, err));
+    return store_collection_rename(db->store, name, new_name, err);
+}
+
+static omendb_status describe(struct buffer *text, struct collection *collection, const char *name,
+                              omendb_error *err)
+{
+    TRY(buffer_append_text(text, "{\"name\":", err));
+    TRY(json_append_string(text, name, strlen(name), err));
+    TRY(buffer_append_format(
+        text, err, ",\"count\":%llu,",
+        (unsigned long long)atomic_load_acquire_u64(&collection->published_count)));
+    TRY(schema_describe(collection->schema, text, err));
+    return buffer_append_text(text, "}", err);
+}
+
+static omendb_status list_add(void *context, struct collection *collection, const char *name,
+                              omendb_error *err)
+{
+    struct buffer *text = context;
+    if (text->size > 1) TRY(buffer_append_text(text, ",", err));
+    return describe(text, collection, name, err);
+}
+
+static omendb_status list_all(omendb *db, struct buffer *text, omendb_error *err)
+{
+    TRY(buffer_append_text(text, "[", err));
+    TRY(store_collections(db->store, list_add, text, err));
+    return buffer_append_text(text, "]", err);
+}
+
+omendb_status omendb_collection_list(omendb *db, char **out, omendb_error *err)
+{
+    struct buffer text = {0};
+    TRY(handles_check_db(db, err));
+    TRY(handles_check_pointer(out, "out", err));
+    return handles_give_text(&text, list_all(db, &text, err), out, err);
+}
+
+omendb_status omendb_collection_describe(omendb_collection *collection, char **out,
+                                         omendb_error *err)
+{
+    char name[OMENDB_NAME_SIZE_MAX + 1];
+    struct buffer text = {0};
+    TRY(handles_check_collection(collection, err));
+    TRY(handles_check_pointer(out, "out", err));
+    store_collection_name(collection->db->store, collection->collection, name);
+    return handles_give_text(&text, describe(&text, collection->collection, name, err), out, err);
+}

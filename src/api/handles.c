@@ -1,0 +1,64 @@
+#include "api/handles.h"
+
+#include "base/alloc.h"
+
+omendb_status handles_collection(omendb *db, struct collection *pinned, omendb_collection **out,
+                                 omendb_error *err)
+{
+    omendb_collection *handle = alloc_zeroed(1, sizeof *handle);
+    if (handle == NULL) {
+        collection_unpin(pinned);
+        return fail(err, OMENDB_ERR_NOMEM, "out of memory: collection handle");
+    }
+    handle->db = db;
+    handle->collection = pinned;
+    *out = handle;
+    return OMENDB_OK;
+}
+
+omendb_status handles_check_db(const omendb *db, omendb_error *err)
+{
+    TRY(handles_check_pointer(db, "db", err));
+    return store_usable(db->store, err);
+}
+
+omendb_status handles_check_collection(const omendb_collection *collection, omendb_error *err)
+{
+    TRY(handles_check_pointer(collection, "collection", err));
+    TRY(store_usable(collection->db->store, err));
+    if (atomic_load_acquire_u32(&collection->collection->dropped) == 0) return OMENDB_OK;
+    return fail(err, OMENDB_ERR_NOT_FOUND, "the collection was dropped");
+}
+
+omendb_status handles_check_writable(const omendb *db, omendb_error *err)
+{
+    if (!db->read_only) return OMENDB_OK;
+    return fail(err, OMENDB_ERR_READ_ONLY, "the database was opened read-only");
+}
+
+omendb_status handles_check_pointer(const void *pointer, const char *what, omendb_error *err)
+{
+    if (pointer != NULL) return OMENDB_OK;
+    return fail(err, OMENDB_ERR_ARGUMENT, "%s is NULL", what);
+}
+
+omendb_status handles_give_text(struct buffer *buffer, omendb_status status, char **out,
+                                omendb_error *err)
+{
+    if (status == OMENDB_OK) status = buffer_append_zeros(buffer, 1, err);
+    if (status != OMENDB_OK) {
+        buffer_deinit(buffer);
+        return status;
+    }
+    *out = (char *)buffer->data;
+    return OMENDB_OK;
+}
+
+omendb_status handles_commit(omendb *db, const struct batch *batch, omendb_durability durability,
+                             uint64_t *sequence, omendb_error *err)
+{
+    TRY(gate_enter(&db->gate, db->store, false, err));
+    const omendb_status status = store_commit(db->store, batch, durability, sequence, err);
+    gate_leave(&db->gate, false);
+    return status;
+}

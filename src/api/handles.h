@@ -1,0 +1,70 @@
+/* handles.h - what the public handles hold. Inner to api/.
+ *
+ *     omendb ─ store, gate, kernels
+ *       ▲
+ *       ├ omendb_collection ─ pinned struct collection, pool of query workspaces
+ *       └ omendb_batch ─ operations in log form
+ *
+ * omendb_documents and omendb_hits are query/result.h's.
+ *
+ * Every public function first asks store_usable() (fork), then its arguments, then whether the
+ * collection was dropped.
+ */
+#ifndef API_HANDLES_H
+#define API_HANDLES_H
+
+#include "api/gate.h"
+#include "query/exec.h"
+#include "store/batch.h"
+#include "store/store.h"
+
+struct omendb {
+    struct store *store;
+    struct gate gate;
+    const struct kernels *kernels;
+    bool read_only;
+};
+
+struct omendb_collection {
+    omendb *db;
+    struct collection *collection; /* Pinned. */
+    struct exec_pool pool;
+};
+
+struct omendb_batch {
+    omendb *db;
+    struct batch batch;
+};
+
+/* A handle for a pinned collection; on failure the pin is given back. NOMEM. */
+omendb_status handles_collection(omendb *db, struct collection *pinned, omendb_collection **out,
+                                 omendb_error *err);
+
+/* ARGUMENT (NULL), MISUSE (fork), NOT_FOUND (dropped). */
+omendb_status handles_check_db(const omendb *db, omendb_error *err);
+omendb_status handles_check_collection(const omendb_collection *collection, omendb_error *err);
+
+/* READ_ONLY unless the database can be written. */
+omendb_status handles_check_writable(const omendb *db, omendb_error *err);
+
+/* ARGUMENT when a pointer that must be given is NULL; `what` is its name. */
+omendb_status handles_check_pointer(const void *pointer, const char *what, omendb_error *err);
+
+/* Ends the text in `buffer` with NUL and gives it away as *out; on failure it is freed. */
+omendb_status handles_give_text(struct buffer *buffer, omendb_status status, char **out,
+                                omendb_error *err);
+
+/* Who asks, for query/. */
+static inline struct exec handles_exec(omendb_collection *collection)
+{
+    return (struct exec){.store = collection->db->store,
+                         .collection = collection->collection,
+                         .kernels = collection->db->kernels,
+                         .pool = &collection->pool};
+}
+
+/* Commits behind the gate, beside others. */
+omendb_status handles_commit(omendb *db, const struct batch *batch, omendb_durability durability,
+                             uint64_t *sequence, omendb_error *err);
+
+#endif /* API_HANDLES_H */

@@ -1,0 +1,370 @@
+#include "store/array.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "os/memory.h"
+#include "store/array_inner.h"
+#include "store/space.h"
+
+/* Reserved address space of one array: 256 GiB of content for a hot one, 2^24 pointers (1 TiB of
+ * content) for a cold one; halved while the machine refuses. */
+#if defined(__SANITIZE_THREAD__)
+static const size_t hot_length_wanted = (size_t)1 << 32;
+#else
+static const size_t hot_length_wanted = (size_t)1 << 38;
+#endif
+static const size_t hot_length_min = (size_t)1 << 26;
+static const size_t cold_length_wanted = sizeof(atomic_pointer) << 24;
+static const size_t cold_length_min = sizeof(atomic_pointer) << 18;
+
+bool bit_get(const uint64_t *bits, uint32_t index)
+{
+    return (bits[index / 64] >> (index % 64) & 1) != 0;
+}
+
+void bit_set(uint64_t *bits, uint32_t index)
+{
+    bits[index / 64] |= UINT64_C(1) << (index % 64);
+}
+
+void bit_clear(uint64_t *bits, uint32_t index)
+{
+    bits[index / 64] &= ~(UINT64_C(1) << (index % 64));
+}
+
+static omendb_status out_of_memory(const struct array *array, omendb_error *err)
+{
+    return fail(err, OMENDB_ERR_NOMEM, "out of memory: array %u of %u blocks", array->kind,
+                atomic_load_relaxed_u32(&array->block_count));
+}
+
+omendb_status array_init(struct array *array, struct space *space, uint32_t kind, uint32_t field,
+                         uint32_t stride, bool hot, omendb_error *err)
+{
+    assert(stride >= 1 && stride <= BLOCK_SIZE);
+    assert(!hot || stride % 8 == 0);
+    *array = (struct array){.space = space,
+                            .kind = kind,
+                            .field = field,
+                            .stride = stride,
+                            .per_block = BLOCK_SIZE / stride,
+                            .hot = hot};
+    atomic_store_relaxed_u32(&array->all_resident, 1);
+    TRY(mutex_init(&array->load_mutex, err));
+    const omendb_status status = mutex_init(&array->freeze_mutex, err);
+    if (status != OMENDB_OK) {
+        mutex_deinit(&array->load_mutex);
+        return status;
+    }
+    array->mutexes_made = true;
+    return OMENDB_OK;
+}
+
+void array_deinit(struct array *array)
+{
+    if (array->chunks != NULL) {
+        const uint32_t count = atomic_load_relaxed_u32(&array->block_count);
+        for (uint32_t block = 0; block < count; block++)
+            if (bit_get(array->owned, block))
+                alloc_free(atomic_load_relaxed_pointer(&array->chunks[block]));
+        memory_release(array->chunks, array->reserved_length);
+    }
+    if (array->base != NULL) memory_release(array->base, array->reserved_length);
+    for (uint32_t block = 0; array->preimages != NULL && block < array->frozen_count; block++)
+        alloc_free(array->preimages[block]);
+    alloc_free(array->preimages);
+    alloc_free(array->frozen);
+    alloc_free(array->changes);
+    alloc_free(array->new_leaves);
+    alloc_free(array->refs);
+    alloc_free(array->owned);
+    alloc_free(array->dirty);
+    alloc_free(array->leaves);
+    alloc_free(array->leaf_loaded);
+    if (array->mutexes_made) {
+        mutex_deinit(&array->load_mutex);
+        mutex_deinit(&array->freeze_mutex);
+    }
+    *array = (struct array){0};
+}
+
+/* The reservation is made with the first block, so that an empty array costs no address space. */
+static omendb_status reserve_address_space(struct array *array, omendb_error *err)
+{
+    void *base = NULL;
+    if (array->base != NULL || array->chunks != NULL) return OMENDB_OK;
+    if (!array->hot) {
+        size_t length = cold_length_wanted;
+        TRY(memory_reserve(&length, cold_length_min, &base, err));
+        array->chunks = base;
+        array->reserved_length = length;
+        array->blocks_max = (uint32_t)(length / sizeof *array->chunks);
+        return OMENDB_OK;
+    }
+    /* Content, and behind it one bit a block: 2 MiB of bits serve 2^24 blocks. */
+    size_t length = hot_length_wanted;
+    TRY(memory_reserve(&length, hot_length_min, &base, err));
+    const size_t content = length - MEMORY_STEP;
+    const omendb_status status = memory_commit(base, content, MEMORY_STEP, err);
+    if (status != OMENDB_OK) {
+        memory_release(base, length);
+        return status;
+    }
+    array->base = base;
+    array->resident = (atomic_u64 *)(void *)(array->base + content);
+    array->reserved_length = length;
+    array->blocks_max = (uint32_t)(content / BLOCK_SIZE);
+    return OMENDB_OK;
+}
+
+static omendb_status commit_to(struct array *array, uint32_t blocks, omendb_error *err)
+{
+    const size_t wanted = (size_t)blocks *
+                          (array->hot ? (size_t)BLOCK_SIZE : sizeof *array->chunks);
+    if (wanted <= array->committed) return OMENDB_OK;
+    const size_t size = (wanted - array->committed + MEMORY_STEP - 1) & ~(size_t)(MEMORY_STEP - 1);
+    void *base = array->hot ? (void *)array->base : (void *)array->chunks;
+    TRY(memory_commit(base, array->committed, size, err));
+    array->committed += size;
+    return OMENDB_OK;
+}
+
+omendb_status array_grow(struct array *array, uint64_t count, omendb_error *err)
+{
+    const uint64_t wanted = (count + array->per_block - 1) / array->per_block;
+    const uint32_t before = atomic_load_relaxed_u32(&array->block_count);
+    if (wanted <= before) return OMENDB_OK;
+    TRY(reserve_address_space(array, err));
+    if (wanted > array->blocks_max)
+        return fail(err, OMENDB_ERR_FULL, "array %u has reached its limit of %u blocks",
+                    array->kind, array->blocks_max);
+    const uint32_t blocks = (uint32_t)wanted;
+    const uint32_t words = (blocks + 63) / 64;
+    TRY(commit_to(array, blocks, err));
+    mutex_lock(&array->load_mutex);
+    const bool grown = alloc_grow(&array->refs, &array->refs_capacity, blocks, sizeof *array->refs);
+    if (grown) memset(array->refs + before, 0, (blocks - before) * sizeof *array->refs);
+    mutex_unlock(&array->load_mutex);
+    if (!grown || !alloc_grow(&array->dirty, &array->dirty_capacity, words, 8) ||
+        !alloc_grow(&array->owned, &array->owned_capacity, words, 8))
+        return out_of_memory(array, err);
+    for (; array->words < words; array->words++)
+        array->dirty[array->words] = array->owned[array->words] = 0;
+    for (uint32_t block = before; array->hot && block < blocks; block++)
+        (void)atomic_or_u64(&array->resident[block / 64], UINT64_C(1) << (block % 64));
+    atomic_store_release_u32(&array->block_count, blocks); /* with array_capacity() */
+    return OMENDB_OK;
+}
+
+/* Under load_mutex: makes refs[block] known. */
+static omendb_status leaf_load(struct array *array, uint32_t leaf, omendb_error *err)
+{
+    if (bit_get(array->leaf_loaded, leaf)) return OMENDB_OK;
+    const uint8_t *bytes = NULL;
+    TRY(space_map_block(array->space, array->leaves[leaf], &bytes, err));
+    const uint32_t first = leaf * ARRAY_LEAF_REFS;
+    const uint32_t rest = array->stored_count - first;
+    memcpy(array->refs + first, bytes,
+           (rest < ARRAY_LEAF_REFS ? rest : ARRAY_LEAF_REFS) * sizeof *array->refs);
+    bit_set(array->leaf_loaded, leaf);
+    return OMENDB_OK;
+}
+
+omendb_status array_ref_load(struct array *array, uint32_t block, struct block_ref *out,
+                             omendb_error *err)
+{
+    const uint32_t leaf = block / ARRAY_LEAF_REFS;
+    if (!array->leaves_known && block < array->stored_count && leaf < array->leaf_count)
+        TRY(leaf_load(array, leaf, err));
+    *out = array->refs[block];
+    return OMENDB_OK;
+}
+
+static omendb_status named(const struct array *array, uint32_t block, omendb_status status,
+                           omendb_error *err)
+{
+    return fail_within(err, status, "array %u field %u elements %llu to %llu", array->kind,
+                       array->field, (unsigned long long)block * array->per_block,
+                       ((unsigned long long)block + 1) * array->per_block - 1);
+}
+
+const void *array_read_slow(struct array *array, uint32_t block, omendb_error *err)
+{
+    struct block_ref ref = {0};
+    const void *memory = NULL;
+    if (block >= atomic_load_acquire_u32(&array->block_count)) {
+        (void)fail(err, OMENDB_ERR_CORRUPT, "array %u has no block %u", array->kind, block);
+        return NULL;
+    }
+    mutex_lock(&array->load_mutex);
+    omendb_status status = OMENDB_OK;
+    if (array->hot) {
+        uint8_t *at = array->base + (size_t)block * BLOCK_SIZE;
+        const uint64_t bit = UINT64_C(1) << (block % 64);
+        if ((atomic_load_acquire_u64(&array->resident[block / 64]) & bit) == 0) {
+            status = array_ref_load(array, block, &ref, err);
+            if (status == OMENDB_OK && ref.block != BLOCK_NONE)
+                status = space_read_block(array->space, ref, at, err);
+            if (status == OMENDB_OK) /* with array_read() */
+                (void)atomic_or_u64(&array->resident[block / 64], bit);
+        }
+        if (status == OMENDB_OK) memory = at;
+    } else {
+        memory = atomic_load_acquire_pointer(&array->chunks[block]);
+        if (memory == NULL) {
+            const uint8_t *mapped = NULL;
+            status = array_ref_load(array, block, &ref, err);
+            if (status == OMENDB_OK && ref.block != BLOCK_NONE) {
+                void *expected = NULL;
+                union {
+                    const uint8_t *read;
+                    void *pointer;
+                } view;
+                status = space_map_block(array->space, ref, &mapped, err);
+                view.read = mapped;
+                if (status == OMENDB_OK) {
+                    /* The writer may have put an owned copy there meanwhile: then use that. */
+                    if (atomic_swap_if_pointer(&array->chunks[block], &expected, view.pointer))
+                        memory = mapped;
+                    else memory = expected;
+                }
+            } else if (status == OMENDB_OK) {
+                (void)fail(err, OMENDB_OK, "a hole");
+            }
+        }
+    }
+    mutex_unlock(&array->load_mutex);
+    if (status != OMENDB_OK) (void)named(array, block, status, err);
+    return memory;
+}
+
+/* Keeps the content that the checkpoint is to write, before the writer changes the block. */
+static omendb_status preimage_keep(struct array *array, uint32_t block, omendb_error *err)
+{
+    omendb_status status = OMENDB_OK;
+    mutex_lock(&array->freeze_mutex);
+    if (block < array->frozen_count && bit_get(array->frozen, block) &&
+        array->preimages[block] == NULL) {
+        void *copy = alloc_aligned(CACHE_LINE, BLOCK_SIZE);
+        if (copy == NULL) {
+            status = out_of_memory(array, err);
+        } else if (array->hot) {
+            memcpy(copy, array->base + (size_t)block * BLOCK_SIZE, BLOCK_SIZE);
+            array->preimages[block] = copy;
+        } else {
+            /* The frozen buffer becomes the pre-image, the copy is written from now on. */
+            void *frozen = atomic_load_relaxed_pointer(&array->chunks[block]);
+            if (frozen != NULL) {
+                memcpy(copy, frozen, BLOCK_SIZE);
+                array->preimages[block] = frozen;
+                atomic_store_release_pointer(&array->chunks[block], copy); /* array_read() */
+                (void)atomic_add_u64(&array->owned_bytes, BLOCK_SIZE);
+            } else {
+                alloc_free(copy);
+            }
+        }
+    }
+    mutex_unlock(&array->freeze_mutex);
+    return status;
+}
+
+/* Replaces a mapped (or absent) chunk by a buffer of ours with the same content. */
+static omendb_status chunk_own(struct array *array, uint32_t block, omendb_error *err)
+{
+    const void *mapped = atomic_load_acquire_pointer(&array->chunks[block]);
+    if (mapped == NULL) {
+        struct block_ref ref = {0};
+        mutex_lock(&array->load_mutex);
+        const omendb_status status = array_ref_load(array, block, &ref, err);
+        mutex_unlock(&array->load_mutex);
+        if (status != OMENDB_OK) return status;
+        if (ref.block != BLOCK_NONE && (mapped = array_read_slow(array, block, err)) == NULL)
+            return err != NULL && err->status != OMENDB_OK ? err->status : OMENDB_ERR_CORRUPT;
+    }
+    void *copy = alloc_aligned(CACHE_LINE, BLOCK_SIZE);
+    if (copy == NULL) return out_of_memory(array, err);
+    if (mapped != NULL) memcpy(copy, mapped, BLOCK_SIZE);
+    else memset(copy, 0, BLOCK_SIZE);
+    atomic_store_release_pointer(&array->chunks[block], copy); /* with array_read() */
+    (void)atomic_add_u64(&array->owned_bytes, BLOCK_SIZE);
+    bit_set(array->owned, block);
+    return OMENDB_OK;
+}
+
+omendb_status array_prepare(struct array *array, uint64_t index, omendb_error *err)
+{
+    const uint32_t block = (uint32_t)(index / array->per_block);
+    assert(block < atomic_load_relaxed_u32(&array->block_count));
+    if (array->hot) {
+        omendb_error local = {0};
+        if (array_read(array, index, &local) == NULL) {
+            if (err != NULL) *err = local;
+            return local.status != OMENDB_OK ? local.status : OMENDB_ERR_CORRUPT;
+        }
+        if (array->freezing) TRY(preimage_keep(array, block, err));
+    } else {
+        if (!bit_get(array->owned, block)) TRY(chunk_own(array, block, err));
+        else if (array->freezing) TRY(preimage_keep(array, block, err));
+    }
+    bit_set(array->dirty, block);
+    return OMENDB_OK;
+}
+
+void *array_at_writable(struct array *array, uint64_t index)
+{
+    const uint32_t block = (uint32_t)(index / array->per_block);
+    assert(bit_get(array->dirty, block)); /* array_prepare() came before. */
+    uint8_t *memory = array->hot ? array->base + (size_t)block * BLOCK_SIZE
+                                 : (uint8_t *)atomic_load_relaxed_pointer(&array->chunks[block]);
+    return memory + (size_t)(index % array->per_block) * array->stride;
+}
+
+omendb_status array_load_all(struct array *array, omendb_error *err)
+{
+    const uint32_t count = atomic_load_acquire_u32(&array->block_count);
+    assert(array->hot);
+    if (atomic_load_acquire_u32(&array->all_resident) != 0) return OMENDB_OK;
+    for (uint32_t block = 0; block < count; block++) {
+        omendb_error local = {0};
+        if (array_read(array, (uint64_t)block * array->per_block, &local) != NULL) continue;
+        if (err != NULL) *err = local;
+        return local.status;
+    }
+    atomic_store_release_u32(&array->all_resident, 1); /* with array_read() */
+    return OMENDB_OK;
+}
+
+bool array_block_present(struct array *array, uint32_t block)
+{
+    struct block_ref ref = {0};
+    if (atomic_load_acquire_pointer(&array->chunks[block]) != NULL) return true;
+    if (bit_get(array->dirty, block)) return false; /* Dropped, not yet checkpointed. */
+    mutex_lock(&array->load_mutex);
+    const omendb_status status = array_ref_load(array, block, &ref, NULL);
+    mutex_unlock(&array->load_mutex);
+    return status == OMENDB_OK && ref.block != BLOCK_NONE;
+}
+
+void array_drop_block(struct array *array, uint32_t block)
+{
+    assert(!array->hot && bit_get(array->dirty, block));
+    void *chunk = atomic_load_relaxed_pointer(&array->chunks[block]);
+    const bool owned = bit_get(array->owned, block);
+    mutex_lock(&array->freeze_mutex);
+    const bool frozen = array->freezing && block < array->frozen_count &&
+                        bit_get(array->frozen, block) && array->preimages[block] == NULL;
+    if (frozen && owned) array->preimages[block] = chunk;      /* The checkpoint still writes it. */
+    atomic_store_release_pointer(&array->chunks[block], NULL); /* with array_read() */
+    mutex_unlock(&array->freeze_mutex);
+    bit_clear(array->owned, block);
+    if (owned) (void)atomic_fetch_sub(&array->owned_bytes, BLOCK_SIZE);
+    if (owned && !frozen) epoch_retire(&array->space->epoch, chunk, alloc_free);
+}
+
+uint64_t array_memory_bytes(const struct array *array)
+{
+    const uint64_t count = atomic_load_acquire_u32(&array->block_count);
+    return array->hot ? count * BLOCK_SIZE : atomic_load_acquire_u64(&array->owned_bytes);
+}

@@ -1,0 +1,20 @@
+/* array_inner.h - what array.c and array_checkpoint.c share and nobody else needs. */
+#ifndef STORE_ARRAY_INNER_H
+#define STORE_ARRAY_INNER_H
+
+#include "store/array.h"
+
+enum {
+    ARRAY_INLINE_REFS = 256, /* Directories up to 4 KiB lie in the catalog. */
+    ARRAY_LEAF_REFS = (int)(BLOCK_SIZE / sizeof(struct block_ref)) /* 4,096 blocks: 256 MiB */
+};
+
+bool bit_get(const uint64_t *bits, uint32_t index);
+void bit_set(uint64_t *bits, uint32_t index);
+void bit_clear(uint64_t *bits, uint32_t index);
+
+/* refs[block], its leaf read first when need be. Under load_mutex. */
+omendb_status array_ref_load(struct array *array, uint32_t block, struct block_ref *out,
+                             omendb_error *err);
+
+#endif /* STORE_ARRAY_INNER_H */

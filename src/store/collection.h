@@ -1,0 +1,210 @@
+/* collection.h - one collection: versions of documents, their ids, vectors and bytes.
+ *
+ *     id ──id_map──▶ slot ──▶ {birth, death, previous ──▶ older slot ...}
+ *                     │  └──▶ document and id bytes (heap.h)
+ *                     └─links[field]──▶ node ──▶ vector (and whatever indexes derive)
+ *                                        ▲└─head─▶ slot ─next─▶ slot ... that share it
+ *
+ * A slot holds one immutable version; it is visible at sequence S iff birth <= S < death. A node
+ * holds one vector; slots with an equal vector may share it. Slots and nodes are numbered by u32
+ * and reused after their removal is durable.
+ *
+ * Writers stage versions of a batch with a birth that isn't published yet: readers don't see
+ * them. Publishing is one store of the visible sequence (txn.h); undoing a failed batch is setting
+ * death = birth ("never visible").
+ *
+ * Invariants
+ *   1. the id map's entry of an id is its newest slot; `previous` links have falling births.
+ *   2. a slot that isn't free is in the id chain of its id and, for each field where it has a
+ *      vector, in the chain of its node.
+ *   3. a node is free iff its chain is empty and its removal was durable.
+ *   4. live_count(S) = slots with birth <= S < death.
+ *
+ * Threads: functions under "Readers" any number, inside a snapshot (epoch.h); the rest under the
+ * writer lock.
+ */
+#ifndef STORE_COLLECTION_H
+#define STORE_COLLECTION_H
+
+#include "base/atomics.h"
+#include "doc/schema.h"
+#include "store/array.h"
+#include "store/epoch.h"
+#include "store/heap.h"
+#include "store/id_map.h"
+
+struct collection;
+
+/* A document's id as bytes: text_view NULL = number. */
+struct id_view {
+    const uint8_t *text_view;
+    uint32_t size;
+    uint64_t number;
+};
+
+/* What an index keeps beside a vector. Called by the store; see index/index.h for the rules. */
+struct index_hooks {
+    void *context;
+    /* A collection was made or loaded: attach what belongs to it. On failure it has cleaned up
+     * after itself (derived arrays stay the collection's); detach isn't called then. */
+    omendb_status (*attach)(void *context, struct collection *collection, omendb_error *err);
+    void (*detach)(void *context, struct collection *collection);
+    /* Prepare for node_write() of this node: all that can fail. */
+    omendb_status (*node_reserve)(void *context, struct collection *collection, uint32_t field,
+                                  uint32_t node, omendb_error *err);
+    /* The vector of a new (or reused) node, before any reader can reach it. */
+    void (*node_write)(void *context, struct collection *collection, uint32_t field, uint32_t node,
+                       const void *vector);
+};
+
+enum { COLLECTION_DERIVED_MAX = 4 };
+
+struct vector_store {
+    struct array vectors;  /* cold, by node */
+    struct array nodes;    /* hot, struct node */
+    struct array links;    /* hot, struct slot_link, by slot */
+    atomic_u32 node_count; /* Nodes ever used; readers scan [0, node_count). */
+    atomic_u32 nodes_live; /* Nodes that aren't free. */
+    uint32_t free_head, retired_head, retiring_head; /* Lists through node.head; see reclaim. */
+    uint32_t free_count;
+    struct array *derived[COLLECTION_DERIVED_MAX]; /* Arrays of indexes (kinds from 32 on). */
+    uint32_t derived_count;
+    void *index; /* Set by the index's attach. */
+};
+
+struct collection {
+    uint32_t id;
+    struct space *space;
+    struct schema *schema;
+    const struct index_hooks *hooks;
+    atomic_u32 references;               /* The catalog's and one for each handle. */
+    atomic_u32 dropped;                  /* 1: handles answer NOT_FOUND. */
+    uint64_t born;                       /* Sequence that created it. */
+    char name[OMENDB_NAME_SIZE_MAX + 1]; /* Under the catalog lock. */
+
+    struct array slots; /* hot, struct slot */
+    struct id_map ids;
+    struct heap documents;
+    struct heap id_texts;
+    struct vector_store *vectors; /* [schema->vectors_count] */
+
+    atomic_u32 slot_count;      /* Slots ever used; readers scan [0, slot_count). */
+    atomic_u32 slot_capacity;   /* Announced capacity: 5,000, then x 1.5 at 80 %. */
+    atomic_u64 live_count;      /* Documents after the last staged batch. */
+    atomic_u64 published_count; /* Documents at the visible sequence. */
+    uint32_t growth_count;
+    uint32_t free_head, retired_head, retiring_head; /* Slot lists through slot.next. */
+    uint32_t free_count;
+    uint64_t rotated_generation;            /* The lists were last rotated when this was durable. */
+    uint64_t retired_epoch, retiring_epoch; /* Readers up to it may still look at those. */
+    uint32_t *dead; /* Slots whose death is set, in the order of death; not yet reclaimed. */
+    size_t dead_begin, dead_end, dead_capacity;
+    struct buffer frozen_head; /* The catalog record's counters at the freeze. */
+};
+
+/* ---- Readers ---- */
+
+static inline bool slot_visible(const struct slot *slot, uint64_t sequence)
+{
+    /* death first: a reused slot gets its birth before its death (collection.c, slot_write). */
+    const uint64_t death = atomic_load_acquire_u64((const atomic_u64 *)(const void *)&slot->death);
+    const uint64_t birth = atomic_load_acquire_u64((const atomic_u64 *)(const void *)&slot->birth);
+    return birth <= sequence && sequence < death;
+}
+
+/* Is the slot's version visible? Errors: CORRUPT, IO, NOMEM (its block can't be loaded). */
+omendb_status collection_visible(struct collection *collection, uint32_t slot, uint64_t sequence,
+                                 bool *out, omendb_error *err);
+
+/* The visible version of an id: *out = SLOT_NONE when there is none. */
+omendb_status collection_find(struct collection *collection, const struct id_view *id,
+                              uint64_t sequence, uint32_t *out, omendb_error *err);
+
+/* The id of a slot; the view lives as long as the snapshot. */
+omendb_status collection_slot_id(struct collection *collection, uint32_t slot, struct id_view *out,
+                                 omendb_error *err);
+
+/* The binary document of a slot: a view into the store, or a copy in `scratch` when it spans
+ * blocks; *view lives as long as the snapshot and the scratch. */
+omendb_status collection_document(struct collection *collection, uint32_t slot,
+                                  struct buffer *scratch, const uint8_t **view, uint32_t *size,
+                                  omendb_error *err);
+
+/* Node of a slot (SLOT_NONE = no such vector), and a node's vector bytes. */
+omendb_status collection_slot_node(struct collection *collection, uint32_t field, uint32_t slot,
+                                   uint32_t *out, omendb_error *err);
+omendb_status collection_vector(struct collection *collection, uint32_t field, uint32_t node,
+                                const void **out, omendb_error *err);
+
+/* The visible slots of a node's chain: begin with collection_node_head(), go on with
+ * collection_link_next() until SLOT_NONE; test each with collection_visible(). */
+omendb_status collection_node_head(struct collection *collection, uint32_t field, uint32_t node,
+                                   uint32_t *out, omendb_error *err);
+omendb_status collection_link_next(struct collection *collection, uint32_t field, uint32_t slot,
+                                   uint32_t *out, omendb_error *err);
+
+/* Contract 4's order of ids: numbers first, then strings bytewise. */
+int id_view_compare(const struct id_view *a, const struct id_view *b);
+
+/* ---- Writer: staging (txn.c) ---- */
+
+/* What one batch has staged so far, so that it can be undone and counted. */
+struct staged {
+    struct collection *collection;
+    uint32_t slot; /* New version, or SLOT_NONE for a deletion. */
+    uint32_t old;  /* Version whose death was set, or SLOT_NONE. */
+};
+struct stage {
+    struct staged *items;
+    size_t count, capacity;
+    uint64_t sequence;
+};
+
+omendb_status collection_create(struct space *space, const struct index_hooks *hooks, uint32_t id,
+                                const char *name, struct schema *schema /* taken in any case */,
+                                uint64_t born, struct collection **out, omendb_error *err);
+void collection_pin(struct collection *collection);
+void collection_unpin(struct collection *collection); /* The last one frees the memory. */
+
+/* Stages one operation at stage->sequence. On failure nothing of it remains. */
+omendb_status collection_stage_upsert(struct collection *collection, const struct operation *op,
+                                      struct stage *stage, omendb_error *err);
+omendb_status collection_stage_delete(struct collection *collection, const struct operation *op,
+                                      struct stage *stage, omendb_error *err);
+/* Undoes everything in `stage`, which was never published, and empties it. */
+void stage_undo(struct stage *stage);
+
+/* Adds an array that an index keeps for `field`; it is checkpointed and reopened with the rest. */
+omendb_status collection_add_derived(struct collection *collection, uint32_t field, uint32_t kind,
+                                     uint32_t stride, bool hot, struct array **out,
+                                     omendb_error *err);
+/* The derived array of that kind, or NULL. */
+struct array *collection_derived(struct collection *collection, uint32_t field, uint32_t kind);
+
+/* ---- Checkpoint ---- */
+
+/* Unlinks versions that no snapshot >= `oldest` sees, makes what earlier checkpoints unlinked
+ * free for reuse, moves at most `budget` bytes out of sparse chunks. Writer lock, before the
+ * freeze. A failure leaves the rest for the next time. */
+omendb_status collection_reclaim(struct collection *collection, uint64_t oldest, uint64_t budget,
+                                 omendb_error *err);
+
+/* Freezes counters and arrays (writer lock); encode then describes the frozen state. */
+omendb_status collection_freeze(struct collection *collection, omendb_error *err);
+omendb_status collection_encode(struct collection *collection, struct buffer *out,
+                                omendb_error *err);
+omendb_status collection_decode(struct space *space, const struct index_hooks *hooks,
+                                const uint8_t *bytes, size_t size, size_t *used,
+                                struct collection **out, omendb_error *err);
+/* Calls each(context, array) for every array of the collection, in the order of the catalog. */
+omendb_status collection_each_array(struct collection *collection,
+                                    omendb_status (*each)(void *context, struct array *array,
+                                                          omendb_error *err),
+                                    void *context, omendb_error *err);
+
+/* Compares counters, lists, chains and documents with one another; problem() for each fault. */
+omendb_status collection_verify(struct collection *collection, uint64_t sequence, bool deep,
+                                void (*problem)(void *context, const char *text), void *context,
+                                omendb_error *err);
+
+#endif /* STORE_COLLECTION_H */

@@ -1,0 +1,23 @@
+/* collection_inner.h - what the collection_*.c files share and nobody else needs. */
+#ifndef STORE_COLLECTION_INNER_H
+#define STORE_COLLECTION_INNER_H
+
+#include "store/collection.h"
+
+omendb_status collection_make(struct space *space, const struct index_hooks *hooks, uint32_t id,
+                              const char *name, uint64_t born, struct collection **out,
+                              omendb_error *err);
+void collection_free(struct collection *collection);
+
+/* An element that must be there: a hole is CORRUPT. */
+omendb_status element_read(struct array *array, uint64_t index, const void **out,
+                           omendb_error *err);
+omendb_status slot_read(struct collection *collection, uint32_t slot, const struct slot **out,
+                        omendb_error *err);
+
+uint32_t id_hash(const struct id_view *id);
+/* The newest version of an id, alive or dead, or SLOT_NONE. */
+omendb_status newest_find(struct collection *collection, const struct id_view *id, uint32_t hash,
+                          uint32_t *out, omendb_error *err);
+
+#endif /* STORE_COLLECTION_INNER_H */

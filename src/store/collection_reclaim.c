@@ -1,0 +1,306 @@
+/* collection_reclaim.c - from dead versions back to free space.
+ *
+ *     dead ──unlink──▶ retiring ──next checkpoint──▶ retired ──next checkpoint──▶ free ──▶ reused
+ *
+ * A version may be unlinked when no snapshot can see it (death <= oldest). It is reused only when
+ * the live superblock and the one before it both record the removal, and when every reader that
+ * was inside at the unlinking has left: a reader may stand on it while it walks a chain.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "store/collection_inner.h"
+#include "store/space.h"
+
+static void store32(uint32_t *member, uint32_t value)
+{
+    atomic_store_release_u32((atomic_u32 *)(void *)member, value); /* collection.c, slot_load32 */
+}
+
+static void store64(uint64_t *member, uint64_t value)
+{
+    atomic_store_release_u64((atomic_u64 *)(void *)member, value); /* collection.c, slot_load */
+}
+
+static struct slot *slot_at(struct collection *collection, uint32_t slot)
+{
+    return array_at_writable(&collection->slots, slot);
+}
+
+/* ---- Slots ---- */
+
+/* The version whose `previous` is `slot`: prepared; SLOT_NONE when `slot` is the newest. */
+static omendb_status successor_find(struct collection *collection, uint32_t newest, uint32_t slot,
+                                    uint32_t *out, omendb_error *err)
+{
+    *out = SLOT_NONE;
+    for (uint32_t at = newest; at != slot;) {
+        const struct slot *record = NULL;
+        if (at == SLOT_NONE)
+            return fail(err, OMENDB_ERR_CORRUPT, "slot %u is missing in the chain of its id", slot);
+        TRY(slot_read(collection, at, &record, err));
+        *out = at;
+        at = record->previous;
+    }
+    if (*out != SLOT_NONE) TRY(array_prepare(&collection->slots, *out, err));
+    return OMENDB_OK;
+}
+
+/* The slot before `slot` in its node's chain: prepared; SLOT_NONE when it is the head. */
+static omendb_status link_before(struct collection *collection, uint32_t field, uint32_t node,
+                                 uint32_t slot, uint32_t *out, omendb_error *err)
+{
+    struct vector_store *store = &collection->vectors[field];
+    *out = SLOT_NONE;
+    uint32_t at = ((struct node *)array_at_writable(&store->nodes, node))->head;
+    while (at != slot) {
+        if (at == SLOT_NONE)
+            return fail(err, OMENDB_ERR_CORRUPT, "slot %u is missing in the chain of node %u", slot,
+                        node);
+        *out = at;
+        TRY(collection_link_next(collection, field, at, &at, err));
+    }
+    if (*out != SLOT_NONE) TRY(array_prepare(&store->links, *out, err));
+    return OMENDB_OK;
+}
+
+static omendb_status node_unlink(struct collection *collection, uint32_t field, uint32_t slot,
+                                 omendb_error *err)
+{
+    struct vector_store *store = &collection->vectors[field];
+    uint32_t node = SLOT_NONE, next = SLOT_NONE, before = SLOT_NONE;
+    TRY(collection_slot_node(collection, field, slot, &node, err));
+    if (node == SLOT_NONE) return OMENDB_OK;
+    TRY(array_prepare(&store->nodes, node, err));
+    TRY(link_before(collection, field, node, slot, &before, err));
+    TRY(collection_link_next(collection, field, slot, &next, err));
+    TRY(array_prepare(&store->links, slot, err));
+
+    struct node *record = array_at_writable(&store->nodes, node);
+    if (before != SLOT_NONE) {
+        store32(&((struct slot_link *)array_at_writable(&store->links, before))->next, next);
+    } else if (next != SLOT_NONE) {
+        store32(&record->head, next);
+    } else {
+        store32(&record->flags, NODE_FREE); /* with collection_node_head() */
+        store32(&record->head, store->retiring_head);
+        store->retiring_head = node;
+        (void)atomic_sub_u32(&store->nodes_live, 1);
+    }
+    /* So that a reclaim that failed half-way can be repeated: this field is done. The slot's own
+     * `next` stays for readers that stand on it. */
+    store32(&((struct slot_link *)array_at_writable(&store->links, slot))->node, SLOT_NONE);
+    return OMENDB_OK;
+}
+
+static omendb_status slot_unlink(struct collection *collection, uint32_t slot, omendb_error *err)
+{
+    struct id_view id;
+    uint32_t newest = SLOT_NONE, after = SLOT_NONE;
+    TRY(array_prepare(&collection->slots, slot, err));
+    TRY(collection_slot_id(collection, slot, &id, err));
+    const struct slot record = *slot_at(collection, slot);
+    TRY(newest_find(collection, &id, record.hash, &newest, err));
+    TRY(successor_find(collection, newest, slot, &after, err));
+    for (uint32_t field = 0; field < collection->schema->vectors_count; field++)
+        TRY(node_unlink(collection, field, slot, err));
+    TRY(id_map_reserve(&collection->ids, record.hash, err));
+    TRY(heap_release_reserve(&collection->documents, record.document, err));
+    const bool last = after == SLOT_NONE && record.previous == SLOT_NONE;
+    const bool text = (record.flags & SLOT_ID_TEXT) != 0;
+    if (last && text) TRY(heap_release_reserve(&collection->id_texts, record.id, err));
+
+    if (after != SLOT_NONE) store32(&slot_at(collection, after)->previous, record.previous);
+    else if (last) id_map_remove(&collection->ids, record.hash, slot);
+    else id_map_replace(&collection->ids, record.hash, slot, record.previous);
+    heap_release(&collection->documents, record.document);
+    if (last && text) heap_release(&collection->id_texts, record.id);
+    struct slot *free = slot_at(collection, slot);
+    store32(&free->flags, record.flags | SLOT_FREE);
+    free->next = collection->retiring_head;
+    collection->retiring_head = slot;
+    return OMENDB_OK;
+}
+
+/* ---- Lists ---- */
+
+/* Puts the list `head` before the list *onto; counts its members. */
+static omendb_status slots_splice(struct collection *collection, uint32_t head, uint32_t *onto,
+                                  uint32_t *count, omendb_error *err)
+{
+    uint32_t last = head, seen = 0;
+    if (head == SLOT_NONE) return OMENDB_OK;
+    for (uint32_t at = head; at != SLOT_NONE;) {
+        const struct slot *record = NULL;
+        TRY(slot_read(collection, at, &record, err));
+        last = at;
+        at = record->next;
+        if (++seen > atomic_load_relaxed_u32(&collection->slot_count))
+            return fail(err, OMENDB_ERR_CORRUPT, "a list of free slots has a loop");
+    }
+    TRY(array_prepare(&collection->slots, last, err));
+    slot_at(collection, last)->next = *onto;
+    *onto = head;
+    *count += seen;
+    return OMENDB_OK;
+}
+
+static omendb_status nodes_splice(struct vector_store *store, uint32_t head, uint32_t *onto,
+                                  uint32_t *count, omendb_error *err)
+{
+    uint32_t last = head, seen = 0;
+    if (head == SLOT_NONE) return OMENDB_OK;
+    for (uint32_t at = head; at != SLOT_NONE;) {
+        const void *element = NULL;
+        TRY(element_read(&store->nodes, at, &element, err));
+        last = at;
+        at = ((const struct node *)element)->head;
+        if (++seen > atomic_load_relaxed_u32(&store->node_count))
+            return fail(err, OMENDB_ERR_CORRUPT, "a list of free nodes has a loop");
+    }
+    TRY(array_prepare(&store->nodes, last, err));
+    store32(&((struct node *)array_at_writable(&store->nodes, last))->head, *onto);
+    *onto = head;
+    *count += seen;
+    return OMENDB_OK;
+}
+
+/* One step for each durable checkpoint: retired becomes free, retiring becomes retired. */
+static omendb_status lists_rotate(struct collection *collection, omendb_error *err)
+{
+    struct space *space = collection->space;
+    if (collection->rotated_generation == space->generation) return OMENDB_OK;
+    if (epoch_oldest_epoch(&space->epoch) <= collection->retired_epoch) return OMENDB_OK;
+    TRY(slots_splice(collection, collection->retired_head, &collection->free_head,
+                     &collection->free_count, err));
+    collection->retired_head = SLOT_NONE;
+    for (uint32_t f = 0; f < collection->schema->vectors_count; f++) {
+        struct vector_store *store = &collection->vectors[f];
+        TRY(nodes_splice(store, store->retired_head, &store->free_head, &store->free_count, err));
+        store->retired_head = store->retiring_head;
+        store->retiring_head = SLOT_NONE;
+    }
+    collection->retired_head = collection->retiring_head;
+    collection->retiring_head = SLOT_NONE;
+    collection->retired_epoch = collection->retiring_epoch;
+    collection->rotated_generation = space->generation;
+    return OMENDB_OK;
+}
+
+/* ---- Moving documents ---- */
+
+static omendb_status document_moved(void *context, uint32_t owner, uint64_t from, uint64_t to,
+                                    bool *wanted, omendb_error *err)
+{
+    struct collection *collection = context;
+    const struct slot *record = NULL;
+    *wanted = false;
+    if (owner >= atomic_load_relaxed_u32(&collection->slot_count)) return OMENDB_OK;
+    TRY(slot_read(collection, owner, &record, err));
+    *wanted = (record->flags & SLOT_FREE) == 0 && record->document == from;
+    if (!*wanted) return OMENDB_OK;
+    TRY(array_prepare(&collection->slots, owner, err));
+    if (to != HEAP_NOWHERE) store64(&slot_at(collection, owner)->document, to);
+    return OMENDB_OK;
+}
+
+struct text_match {
+    struct collection *collection;
+    uint64_t location;
+};
+
+static omendb_status text_same(void *context, uint32_t slot, bool *same, omendb_error *err)
+{
+    const struct text_match *match = context;
+    const struct slot *record = NULL;
+    TRY(slot_read(match->collection, slot, &record, err));
+    *same = (record->flags & SLOT_ID_TEXT) != 0 && record->id == match->location;
+    return OMENDB_OK;
+}
+
+/* All versions of an id share its text, whose owner is the id's hash. */
+static omendb_status text_moved(void *context, uint32_t owner, uint64_t from, uint64_t to,
+                                bool *wanted, omendb_error *err)
+{
+    struct collection *collection = context;
+    struct text_match match = {.collection = collection, .location = from};
+    const struct id_match same = {.context = &match, .same = text_same};
+    uint32_t newest = SLOT_NONE;
+    TRY(id_map_find(&collection->ids, owner, &same, &newest, err));
+    *wanted = newest != SLOT_NONE;
+    for (uint32_t pass = to == HEAP_NOWHERE ? 1 : 0; pass < 2; pass++) {
+        for (uint32_t slot = newest; slot != SLOT_NONE;) {
+            TRY(array_prepare(&collection->slots, slot, err));
+            if (pass == 1 && to != HEAP_NOWHERE) store64(&slot_at(collection, slot)->id, to);
+            slot = slot_at(collection, slot)->previous;
+        }
+    }
+    return OMENDB_OK;
+}
+
+/* ---- Vector blocks that hold no live vector ---- */
+
+static omendb_status vector_block_drop(struct vector_store *store, uint32_t block,
+                                       omendb_error *err)
+{
+    const uint32_t per_block = store->vectors.per_block;
+    const uint32_t count = atomic_load_relaxed_u32(&store->node_count);
+    const uint32_t first = block * per_block;
+    for (uint32_t node = first; node < first + per_block && node < count; node++) {
+        const void *element = NULL;
+        TRY(element_read(&store->nodes, node, &element, err));
+        if ((((const struct node *)element)->flags & NODE_FREE) == 0) return OMENDB_OK;
+    }
+    if (!array_block_present(&store->vectors, block)) return OMENDB_OK;
+    TRY(array_prepare(&store->vectors, first, err));
+    array_drop_block(&store->vectors, block);
+    return OMENDB_OK;
+}
+
+static omendb_status vector_blocks_drop(struct collection *collection, omendb_error *err)
+{
+    for (uint32_t f = 0; f < collection->schema->vectors_count; f++) {
+        struct vector_store *store = &collection->vectors[f];
+        const uint32_t count = atomic_load_relaxed_u32(&store->node_count);
+        const uint32_t per_block = store->vectors.per_block;
+        /* Worth a scan only when a good part is free. */
+        if (store->free_count < count / 8 || store->free_count < per_block) continue;
+        for (uint32_t block = 0; block < count / per_block; block++)
+            TRY(vector_block_drop(store, block, err));
+    }
+    return OMENDB_OK;
+}
+
+omendb_status collection_reclaim(struct collection *collection, uint64_t oldest, uint64_t budget,
+                                 omendb_error *err)
+{
+    TRY(lists_rotate(collection, err));
+    heap_settle(&collection->documents);
+    heap_settle(&collection->id_texts);
+    bool unlinked = false;
+    omendb_status status = OMENDB_OK;
+    while (status == OMENDB_OK && collection->dead_begin < collection->dead_end) {
+        const uint32_t slot = collection->dead[collection->dead_begin];
+        const struct slot *record = NULL;
+        status = slot_read(collection, slot, &record, err);
+        if (status != OMENDB_OK || record->death > oldest) break;
+        status = slot_unlink(collection, slot, err);
+        if (status != OMENDB_OK) break;
+        collection->dead_begin++;
+        unlinked = true;
+    }
+    if (unlinked) collection->retiring_epoch = epoch_stamp(&collection->space->epoch);
+    if (status != OMENDB_OK) return status;
+    TRY(vector_blocks_drop(collection, err));
+    TRY(heap_compact(&collection->documents, budget, document_moved, collection, err));
+    TRY(heap_compact(&collection->id_texts, budget, text_moved, collection, err));
+
+    /* What is dead but still seen by a snapshot is listed in the image too. */
+    for (size_t i = collection->dead_begin; i < collection->dead_end; i++) {
+        const uint32_t slot = collection->dead[i];
+        TRY(array_prepare(&collection->slots, slot, err));
+        slot_at(collection, slot)->next = i + 1 < collection->dead_end ? collection->dead[i + 1]
+                                                                       : SLOT_NONE;
+    }
+    return OMENDB_OK;
+}

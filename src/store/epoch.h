@@ -1,0 +1,85 @@
+/* epoch.h - which readers are inside, and when what they may still see can go.
+ *
+ * A reader enters with a snapshot: the newest published sequence. While it is inside, no memory
+ * that it can reach is freed, no slot that it can reach is reused, no file block that it can reach
+ * is overwritten. Readers never wait; they take one cache line of a table:
+ *
+ *     readers   [seq|epoch] [  free  ] [seq|epoch] ...     64 lines a page; pages are added
+ *                                                          when all are taken, never removed
+ *
+ * Entering is Dekker's handshake with epoch_oldest(): the reader publishes its sequence, then
+ * looks whether the reclaimer has passed it (floor); the reclaimer raises the floor, then looks at
+ * the table. One of the two sees the other.
+ *
+ * retire() puts a piece of memory on a list stamped with the current epoch and advances the epoch;
+ * epoch_collect() frees what no reader entered before can hold.
+ *
+ * Threads: enter/leave any. retire, collect, oldest: any, they take a mutex.
+ */
+#ifndef STORE_EPOCH_H
+#define STORE_EPOCH_H
+
+#include <stdint.h>
+
+#include "base/atomics.h"
+#include "base/compiler.h"
+#include "base/status.h"
+#include "os/thread.h"
+
+enum { EPOCH_PAGE_READERS = 64 };
+
+struct epoch_reader {
+    ALIGNED(CACHE_LINE) atomic_u64 state; /* 0 = free, 1 = taken, else epoch + 2 */
+    atomic_u64 sequence;                  /* Snapshot; valid while state >= 2. */
+};
+
+struct epoch_page {
+    struct epoch_reader readers[EPOCH_PAGE_READERS];
+    atomic_pointer next; /* struct epoch_page */
+};
+
+struct retired {
+    void *pointer;
+    void (*release)(void *pointer);
+    uint64_t epoch;
+};
+
+struct epoch {
+    struct epoch_page first;
+    atomic_u64 now;              /* Counts retirements. */
+    atomic_u64 visible_sequence; /* The newest published batch. Written by the log leader. */
+    atomic_u64 floor;            /* Snapshots below it may already be reclaimed. */
+    struct mutex mutex;          /* retired */
+    struct retired *retired;
+    size_t retired_count, retired_capacity;
+};
+
+struct snapshot {
+    struct epoch_reader *reader;
+    uint64_t sequence; /* Sees births <= sequence < deaths. */
+};
+
+omendb_status epoch_init(struct epoch *epoch, omendb_error *err);
+void epoch_deinit(struct epoch *epoch); /* No reader may be inside; frees what is retired. */
+
+/* Enters; NOMEM only when more readers are inside than ever before. */
+omendb_status epoch_enter(struct epoch *epoch, struct snapshot *out, omendb_error *err);
+void epoch_leave(struct snapshot *snapshot);
+
+/* The smallest sequence that a reader inside may use; raises the floor to the published one. */
+uint64_t epoch_oldest(struct epoch *epoch);
+
+/* Oldest epoch of a reader inside; stamps below it are safe. UINT64_MAX: nobody is inside. */
+uint64_t epoch_oldest_epoch(struct epoch *epoch);
+
+/* A stamp for something that becomes unreachable now: safe once epoch_oldest_epoch() exceeds it. */
+uint64_t epoch_stamp(struct epoch *epoch);
+
+/* Frees `pointer` by release() when nobody can hold it any more. Never fails: without memory
+ * for the list it waits for the readers. */
+void epoch_retire(struct epoch *epoch, void *pointer, void (*release)(void *pointer));
+void epoch_collect(struct epoch *epoch);
+
+uint32_t epoch_readers(struct epoch *epoch); /* How many are inside, for stats. */
+
+#endif /* STORE_EPOCH_H */

@@ -1,0 +1,174 @@
+#include "store/space.h"
+
+#include <assert.h>
+
+#include "base/alloc.h"
+#include "base/checksum.h"
+#include "base/mutant.h"
+
+/* The largest file: 1 TiB of address space. ThreadSanitizer shadows mappings, so it gets less. */
+#if defined(__SANITIZE_THREAD__)
+static const size_t mapping_length_max = (size_t)1 << 33;
+#else
+static const size_t mapping_length_max = (size_t)1 << 40;
+#endif
+static const size_t mapping_length_min = (size_t)1 << 26;
+
+omendb_status space_init(struct space *space, struct vfs *vfs, struct file *file, bool read_only,
+                         omendb_error *err)
+{
+    *space = (struct space){.vfs = vfs, .file = file, .read_only = read_only};
+    omendb_status status = epoch_init(&space->epoch, err);
+    if (status == OMENDB_OK && file != NULL) {
+        size_t length = mapping_length_max;
+        const void *mapping = NULL;
+        do {
+            status = file_map(file, length, &mapping, err);
+            if (status == OMENDB_OK) break;
+            length /= 2;
+        } while (length >= mapping_length_min);
+        space->mapping = mapping;
+        space->mapping_length = status == OMENDB_OK ? length : 0;
+    }
+    if (status != OMENDB_OK) space_deinit(space);
+    return status;
+}
+
+void space_deinit(struct space *space)
+{
+    epoch_deinit(&space->epoch);
+    if (space->mapping != NULL) file_unmap(space->file, space->mapping, space->mapping_length);
+    file_close(space->file);
+    block_map_deinit(&space->map);
+    alloc_free(space->released);
+    *space = (struct space){0};
+}
+
+static omendb_status reference_check(const struct space *space, struct block_ref ref,
+                                     omendb_error *err)
+{
+    if (ref.block < BLOCK_FIRST || ((uint64_t)ref.block + 1) * BLOCK_SIZE > space->mapping_length)
+        return fail(err, OMENDB_ERR_CORRUPT, "block %u can't be one of this file", ref.block);
+    return OMENDB_OK;
+}
+
+omendb_status space_map_block(struct space *space, struct block_ref ref, const uint8_t **out,
+                              omendb_error *err)
+{
+    TRY(reference_check(space, ref, err));
+    const uint8_t *address = space_address(space, ref.block);
+    TRY(file_populate(space->file, address, BLOCK_SIZE, err));
+    if (checksum64(address, BLOCK_SIZE) != ref.checksum)
+        return fail(err, OMENDB_ERR_CORRUPT, "block %u of the file: checksum mismatch", ref.block);
+    *out = address;
+    return OMENDB_OK;
+}
+
+omendb_status space_read_block(struct space *space, struct block_ref ref, void *to,
+                               omendb_error *err)
+{
+    size_t got = 0;
+    TRY(reference_check(space, ref, err));
+    TRY(file_read(space->file, (uint64_t)ref.block * BLOCK_SIZE, to, BLOCK_SIZE, &got, err));
+    if (got != BLOCK_SIZE || checksum64(to, BLOCK_SIZE) != ref.checksum)
+        return fail(err, OMENDB_ERR_CORRUPT, "block %u of the file: %s", ref.block,
+                    got != BLOCK_SIZE ? "the file ends before it" : "checksum mismatch");
+    return OMENDB_OK;
+}
+
+omendb_status space_write_block(struct space *space, const void *data, struct block_ref *out,
+                                omendb_error *err)
+{
+    uint32_t block = BLOCK_NONE;
+    assert(!space->read_only);
+    TRY(block_map_take(&space->map, &block, err));
+    assert(block >= BLOCK_FIRST);
+    omendb_status status = OMENDB_OK;
+    if (((uint64_t)block + 1) * BLOCK_SIZE > space->mapping_length)
+        status = fail(err, OMENDB_ERR_FULL, "the file has reached its largest size of %zu bytes",
+                      space->mapping_length);
+    if (status == OMENDB_OK)
+        status = file_write(space->file, (uint64_t)block * BLOCK_SIZE, data, BLOCK_SIZE, err);
+    if (status != OMENDB_OK) {
+        block_map_give(&space->map, block);
+        return status;
+    }
+    space->blocks_written++;
+    *out = (struct block_ref){.block = block,
+                              .birth = (uint32_t)(space->generation + 1),
+                              .checksum = checksum64(data, BLOCK_SIZE)};
+    return OMENDB_OK;
+}
+
+void space_give_back(struct space *space, uint32_t block)
+{
+    block_map_give(&space->map, block);
+}
+
+omendb_status space_release_reserve(struct space *space, size_t count, omendb_error *err)
+{
+    if (!alloc_grow(&space->released, &space->released_capacity, space->released_count + count,
+                    sizeof *space->released))
+        return fail(err, OMENDB_ERR_NOMEM, "out of memory: list of %zu released blocks", count);
+    return OMENDB_OK;
+}
+
+void space_release(struct space *space, uint32_t block, uint64_t generation)
+{
+    assert(block_map_is_taken(&space->map, block));
+    if (MUTANT(reuse_of_live_blocks)) {
+        block_map_give(&space->map, block);
+        return;
+    }
+    assert(space->released_count < space->released_capacity);
+    space->released[space->released_count++] = (struct released_block){
+        .block = block, .generation = generation, .epoch = epoch_stamp(&space->epoch)};
+}
+
+bool space_pinned(struct space *space, uint64_t first, uint64_t last)
+{
+    bool granted = false;
+    if (first > last) return false;
+    if (last - first >= SPACE_PIN_COUNT - 1) first = last - (SPACE_PIN_COUNT - 2);
+    const uint64_t from = first % SPACE_PIN_COUNT, to = last % SPACE_PIN_COUNT;
+    /* One range, or two when the ring wraps. A pin is only ever asked about, never kept. */
+    const uint64_t parts[2][2] = {{from, from <= to ? to - from + 1 : SPACE_PIN_COUNT - from},
+                                  {0, from <= to ? 0 : to + 1}};
+    for (int part = 0; part < 2; part++) {
+        if (parts[part][1] == 0) continue;
+        const uint64_t at = SPACE_PIN_BASE + parts[part][0];
+        if (file_lock(space->file, at, parts[part][1], FILE_LOCK_EXCLUSIVE, &granted, NULL) !=
+                OMENDB_OK ||
+            !granted)
+            return true;
+        (void)file_lock(space->file, at, parts[part][1], FILE_UNLOCK, &granted, NULL);
+    }
+    return false;
+}
+
+void space_advance(struct space *space, uint64_t generation)
+{
+    assert(generation > space->generation);
+    space->generation = generation;
+    /* MUTANT: the generation before this one may still be the one to fall back on. */
+    const uint64_t free_up_to = generation - (MUTANT(reuse_of_previous_generation_blocks) ? 0 : 1);
+    const uint64_t epoch = epoch_oldest_epoch(&space->epoch);
+    uint64_t oldest = UINT64_MAX;
+    size_t kept = 0;
+    for (size_t i = 0; i < space->released_count; i++) {
+        if (space->released[i].generation < oldest) oldest = space->released[i].generation;
+    }
+    /* Pins are asked for generations before the newest release that would be freed. */
+    uint64_t safe = free_up_to;
+    if (space->released_count != 0 && oldest <= free_up_to) {
+        const uint64_t first = oldest > SPACE_PIN_COUNT / 2 ? oldest - SPACE_PIN_COUNT / 2 : 0;
+        if (free_up_to > 0 && space_pinned(space, first, free_up_to - 1)) safe = 0;
+    }
+    for (size_t i = 0; i < space->released_count; i++) {
+        const struct released_block released = space->released[i];
+        if (released.generation <= safe && released.epoch < epoch)
+            block_map_give(&space->map, released.block);
+        else space->released[kept++] = released;
+    }
+    space->released_count = kept;
+}

@@ -1,0 +1,78 @@
+/* store.h - one open database: everything below indexes and queries.
+ *
+ *     store ─ space (file, blocks, mapping) ─ epoch (readers)
+ *           ├ wal (log segments)            ├ catalog: collections
+ *           └ txn (queue of batches, group commit), checkpoint
+ *
+ * A batch goes: stage (writer lock; may fail, is undone) -> queue -> frame (one leader writes and
+ * syncs for all that wait) -> publish (visible sequence) -> acknowledged.
+ *
+ * Lock order: writer -> log -> catalog -> array locks -> epoch. The checkpoint takes the writer lock twice,
+ * to freeze and to thaw; readers take none of the first three.
+ *
+ * Threads: any, unless a function says otherwise.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "os/vfs.h"
+#include "store/batch.h"
+#include "store/collection.h"
+
+struct store;
+
+struct store_options {
+    struct vfs *vfs;
+    const char *path;             /* NULL: in memory. */
+    uint32_t flags;               /* OMENDB_OPEN_* */
+    omendb_durability durability; /* Never DEFAULT. */
+    uint32_t interval_ms;
+    uint64_t wal_size_max;     /* Log bytes that start a checkpoint. */
+    uint64_t wal_segment_size; /* The largest ordinary segment; default 16 MiB. */
+    struct index_hooks hooks;
+};
+
+omendb_status store_open(const struct store_options *options, struct store **out,
+                         omendb_error *err);
+/* Ends the handle whatever the status says. */
+omendb_status store_close(struct store *store, omendb_error *err);
+
+/* Commits a batch and waits for its level (DEFAULT: the store's). *sequence may be NULL. */
+omendb_status store_commit(struct store *store, const struct batch *batch,
+                           omendb_durability durability, uint64_t *sequence, omendb_error *err);
+omendb_status store_sync(struct store *store, omendb_error *err);
+omendb_status store_checkpoint(struct store *store, omendb_error *err);
+
+/* A snapshot of what is published now. Keep it short: it holds back reuse. */
+omendb_status store_enter(struct store *store, struct snapshot *out, omendb_error *err);
+void store_leave(struct snapshot *snapshot);
+
+/* Collections. create takes the schema in any case. */
+omendb_status store_collection_create(struct store *store, const char *name, struct schema *schema,
+                                      struct collection **out, omendb_error *err);
+omendb_status store_collection_open(struct store *store, const char *name, struct collection **out,
+                                    omendb_error *err); /* Pinned: collection_unpin() it. */
+omendb_status store_collection_drop(struct store *store, const char *name, omendb_error *err);
+omendb_status store_collection_rename(struct store *store, const char *name, const char *new_name,
+                                      omendb_error *err);
+/* Calls each() for every collection, sorted by name, pinned during the call. */
+omendb_status store_collections(struct store *store,
+                                omendb_status (*each)(void *context, struct collection *collection,
+                                                      const char *name, omendb_error *err),
+                                void *context, omendb_error *err);
+void store_collection_name(struct store *store, struct collection *collection,
+                           char out[OMENDB_NAME_SIZE_MAX + 1]);
+
+/* MISUSE in a forked child. Call it at the head of every public function. */
+omendb_status store_usable(struct store *store, omendb_error *err);
+
+/* Raised by omendb_interrupt(); long loops compare it with what they saw when they began. */
+uint32_t store_interrupts(struct store *store);
+void store_interrupt(struct store *store);
+uint64_t store_clock_ns(struct store *store);
+
+/* JSON texts for omendb_stats() and omendb_check(). */
+omendb_status store_stats(struct store *store, struct buffer *out, omendb_error *err);
+omendb_status store_check(struct store *store, bool deep, struct buffer *out, omendb_error *err);
+
+#endif /* STORE_STORE_H */

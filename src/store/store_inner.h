@@ -1,0 +1,133 @@
+/* store_inner.h - the inside of `struct store`, for store.c, txn.c, checkpoint.c, recover.c and
+ * verify.c. Lock order: checkpoint_mutex -> writer -> log -> catalog. */
+#ifndef STORE_STORE_INNER_H
+#define STORE_STORE_INNER_H
+
+#include "store/store.h"
+#include "store/superblock.h"
+#include "store/wal.h"
+
+enum {
+    WAL_SIZE_LIMIT = 256 << 20, /* Log bytes at which writers wait for the checkpoint. */
+    IDLE_MARK_MS = 200,         /* Without a commit for so long: cover the last frame. */
+    IDLE_CHECKPOINT_MS = 2000,  /* ... and write what changed into the file. */
+    COMPACT_BUDGET = 8 << 20,   /* Document bytes moved by one checkpoint. */
+    COMMIT_COLLECTIONS = 4      /* Collections of a batch whose counts need no allocation. */
+};
+
+struct commit_count {
+    struct collection *collection;
+    uint64_t live;
+};
+
+/* A batch that waits for the log. Lies on the stack of the thread that commits it. */
+struct commit {
+    struct wal_batch batch;
+    bool sync;
+    bool done;
+    omendb_status status;
+    omendb_error error;
+    struct commit *next;
+    struct commit_count *counts; /* What the collections count once it is visible. */
+    uint32_t counts_size;
+    struct commit_count counts_inline[COMMIT_COLLECTIONS];
+};
+
+struct image {     /* The durable state that replay starts from. */
+    uint32_t slot; /* 0 or 1 */
+    uint64_t generation, sequence;
+    struct wal_position wal;
+    struct buffer payload; /* References to catalog blocks, when there are any. */
+    uint32_t catalog_refs;
+    uint64_t catalog_changes; /* store->catalog_changes in it. */
+    uint64_t reclaims;
+    bool clean;
+};
+
+struct store {
+    struct store_options options;
+    struct vfs *vfs;
+    char *path; /* NULL: in memory. */
+    bool read_only;
+    uint64_t process;
+    struct space space;
+    struct wal wal;
+    uint8_t uuid[16];
+
+    struct mutex checkpoint_mutex; /* One checkpoint at a time. */
+    struct mutex writer;           /* Staging: one at a time. */
+    struct mutex log;              /* queue, leading, fence text */
+    struct mutex catalog;          /* collections */
+    struct condition log_changed;  /* A frame was written, or a checkpoint ended. */
+    struct condition upkeep_wanted;
+    uint32_t locks_made;
+
+    struct commit *queue, **queue_end; /* Staged, not yet in the log. */
+    bool leading;                      /* A thread writes frames. */
+    uint64_t next_sequence;            /* Of the next batch to stage. Writer lock. */
+    struct stage stage;                /* Writer lock. */
+    struct wal_batch *group;           /* Leader's scratch. */
+    size_t group_capacity;
+
+    struct collection **collections; /* Sorted by name. */
+    size_t collections_count, collections_capacity;
+    struct collection **dropped; /* Their blocks go with the next checkpoint. */
+    size_t dropped_count, dropped_capacity;
+    uint32_t next_collection_id;
+    uint64_t catalog_changes; /* Counts creations, drops, renames. */
+
+    struct image live;          /* The newest durable image. */
+    uint64_t previous_wal;      /* First segment that the image before it needs. */
+    struct buffer last_catalog; /* Collection records of the live image. */
+    uint32_t last_collections;
+
+    atomic_u32 fenced; /* 1: no more writing; the reason is in fence_error. */
+    omendb_error fence_error;
+    atomic_u32 interrupts;
+    atomic_u64 last_commit_ns;
+
+    struct thread upkeep;
+    bool upkeep_running, upkeep_stop, checkpoint_wanted;
+    uint32_t file_blocks; /* Of the live image. */
+    uint64_t checkpoints, checkpoint_ns_last, replayed_batches, undone_batches;
+    uint64_t commits, upkeep_failures;
+    omendb_error upkeep_error; /* Of the last failed background checkpoint, for stats. */
+};
+
+/* txn.c */
+omendb_status txn_stage(struct store *store, const uint8_t *bytes, size_t size,
+                        uint32_t operation_count, uint64_t sequence, omendb_error *err);
+void txn_publish(struct store *store, uint64_t sequence);
+/* Writer lock held: waits until every staged batch is logged (or the store is fenced). */
+void txn_drain(struct store *store);
+/* Takes the leader's place while nobody writes frames, and gives it back. */
+void txn_lead_begin(struct store *store);
+void txn_lead_end(struct store *store);
+void store_fence(struct store *store, const omendb_error *reason);
+omendb_status store_writable(struct store *store, omendb_error *err);
+/* Logs one catalog operation, with the writer lock held and the queue drained. */
+omendb_status txn_log_alone(struct store *store, const struct batch *batch, omendb_error *err);
+
+/* checkpoint.c */
+enum checkpoint_kind { CHECKPOINT_NORMAL, CHECKPOINT_CLOSE };
+omendb_status checkpoint_run(struct store *store, enum checkpoint_kind kind, omendb_error *err);
+omendb_status checkpoint_final(struct store *store, omendb_error *err);
+void upkeep_main(void *context);
+
+/* recover.c */
+omendb_status recover_create(struct store *store, omendb_error *err);
+omendb_status recover_open(struct store *store, omendb_error *err);
+/* Calls each() for every block that an image's catalog refers to. */
+omendb_status image_each_block(struct store *store, const struct superblock *superblock,
+                               omendb_status (*each)(void *context, struct block_ref ref,
+                                                     omendb_error *err),
+                               void *context, omendb_error *err);
+
+/* store.c */
+struct collection *store_collection_by_id(struct store *store, uint32_t id);
+omendb_status store_catalog_apply(struct store *store, const struct operation *op,
+                                  uint64_t sequence, omendb_error *err);
+omendb_status store_collection_insert(struct store *store, struct collection *collection,
+                                      omendb_error *err);
+
+#endif /* STORE_STORE_INNER_H */

@@ -1,0 +1,340 @@
+/* txn.c - how a batch becomes visible: stage, queue, group commit, publish. */
+#include <assert.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/mutant.h"
+#include "store/store_inner.h"
+
+omendb_status store_writable(struct store *store, omendb_error *err)
+{
+    TRY(store_usable(store, err));
+    if (store->read_only)
+        return fail(err, OMENDB_ERR_READ_ONLY, "the database was opened read-only");
+    if (atomic_load_acquire_u32(&store->fenced) == 0) return OMENDB_OK;
+    mutex_lock(&store->log);
+    const omendb_error reason = store->fence_error;
+    mutex_unlock(&store->log);
+    (void)fail(err, OMENDB_ERR_MISUSE, "%s", reason.message);
+    return fail_within(err, OMENDB_ERR_MISUSE,
+                       "writing stopped after an earlier failure; reopen the database");
+}
+
+/* Under `log`. After a failed write or sync nobody knows what the disk holds: no more writing. */
+static void fence_locked(struct store *store, const omendb_error *reason)
+{
+    if (atomic_load_relaxed_u32(&store->fenced) != 0) return;
+    store->fence_error = *reason;
+    atomic_store_release_u32(&store->fenced, 1); /* with store_writable() */
+}
+
+void store_fence(struct store *store, const omendb_error *reason)
+{
+    mutex_lock(&store->log);
+    fence_locked(store, reason);
+    mutex_unlock(&store->log);
+}
+
+void txn_publish(struct store *store, uint64_t sequence)
+{
+    /* with epoch_enter(): who sees this sequence sees everything that was staged for it. */
+    atomic_store_release_u64(&store->space.epoch.visible_sequence, sequence);
+}
+
+omendb_status txn_stage(struct store *store, const uint8_t *bytes, size_t size,
+                        uint32_t operation_count, uint64_t sequence, omendb_error *err)
+{
+    struct stage *stage = &store->stage;
+    omendb_status status = OMENDB_OK;
+    stage->sequence = sequence;
+    stage->count = 0;
+    for (size_t at = 0; status == OMENDB_OK && at < size;) {
+        const struct operation *op = (const void *)(bytes + at);
+        at += (size_t)op->size;
+        if (op->type != OPERATION_UPSERT && op->type != OPERATION_DELETE) {
+            status = fail(err, OMENDB_ERR_INTERNAL, "a catalog operation within a batch");
+            break;
+        }
+        struct collection *collection = store_collection_by_id(store, op->collection);
+        if (collection == NULL)
+            status = fail(err, OMENDB_ERR_NOT_FOUND, "the collection was dropped meanwhile");
+        else if (op->type == OPERATION_UPSERT)
+            status = collection_stage_upsert(collection, op, stage, err);
+        else status = collection_stage_delete(collection, op, stage, err);
+    }
+    (void)operation_count;
+    if (status != OMENDB_OK) {
+        stage_undo(stage);
+        store->undone_batches++;
+    }
+    return status;
+}
+
+/* Remembers what each touched collection counts once the batch is visible. */
+static omendb_status counts_keep(struct store *store, struct commit *commit, omendb_error *err)
+{
+    const struct stage *stage = &store->stage;
+    commit->counts = commit->counts_inline;
+    size_t capacity = COMMIT_COLLECTIONS;
+    for (size_t i = 0; i < stage->count; i++) {
+        struct collection *collection = stage->items[i].collection;
+        uint32_t at = 0;
+        while (at < commit->counts_size && commit->counts[at].collection != collection) at++;
+        if (at < commit->counts_size) continue;
+        if (at == capacity) {
+            struct commit_count *larger = alloc_raw(capacity * 4, sizeof *larger);
+            if (larger == NULL) return fail(err, OMENDB_ERR_NOMEM, "out of memory: a batch");
+            memcpy(larger, commit->counts, at * sizeof *larger);
+            if (commit->counts != commit->counts_inline) alloc_free(commit->counts);
+            commit->counts = larger;
+            capacity *= 4;
+        }
+        commit->counts[at] = (struct commit_count){
+            .collection = collection, .live = atomic_load_relaxed_u64(&collection->live_count)};
+        commit->counts_size++;
+    }
+    return OMENDB_OK;
+}
+
+static void counts_publish(const struct commit *commit)
+{
+    for (uint32_t i = 0; i < commit->counts_size; i++)
+        atomic_store_release_u64(&commit->counts[i].collection->published_count,
+                                 commit->counts[i].live);
+}
+
+static void counts_free(struct commit *commit)
+{
+    if (commit->counts != commit->counts_inline) alloc_free(commit->counts);
+}
+
+/* ---- The log's leader ---- */
+
+/* Writes the frames of a taken queue; `log` isn't held. */
+static omendb_status group_write(struct store *store, struct commit *first, size_t count,
+                                 omendb_error *err)
+{
+    bool sync = false;
+    size_t at = 0;
+    const bool grouped = alloc_grow(&store->group, &store->group_capacity, count,
+                                    sizeof *store->group);
+    omendb_status status = OMENDB_OK;
+    for (struct commit *commit = first; commit != NULL; commit = commit->next) {
+        if (commit->sync && !MUTANT(ack_before_sync)) sync = true;
+        if (grouped) store->group[at++] = commit->batch;
+        else if (status == OMENDB_OK)
+            status = wal_write(&store->wal, &commit->batch, 1, false, err);
+    }
+    if (grouped) return wal_write(&store->wal, store->group, count, sync, err);
+    return status == OMENDB_OK && sync ? wal_sync(&store->wal, err) : status;
+}
+
+/* Under `log`, which is given up while the frames are written: logs the whole queue. */
+static void lead(struct store *store)
+{
+    struct commit *first = store->queue;
+    size_t count = 0;
+    omendb_error error = {0};
+    assert(first != NULL && !store->leading);
+    store->leading = true;
+    store->queue = NULL;
+    store->queue_end = &store->queue;
+    for (struct commit *commit = first; commit != NULL; commit = commit->next) count++;
+    mutex_unlock(&store->log);
+    const omendb_status status = atomic_load_acquire_u32(&store->fenced) != 0
+                                     ? fail(&error, OMENDB_ERR_MISUSE, "an earlier write failed")
+                                     : group_write(store, first, count, &error);
+    mutex_lock(&store->log);
+    if (status != OMENDB_OK) fence_locked(store, &error);
+    for (struct commit *commit = first, *next = NULL; commit != NULL; commit = next) {
+        next = commit->next;
+        commit->status = status;
+        commit->error = error;
+        if (status == OMENDB_OK) {
+            counts_publish(commit);
+            txn_publish(store, commit->batch.sequence);
+        }
+        commit->done = true; /* Its owner may return as soon as `log` is free. */
+    }
+    store->leading = false;
+    condition_wake_all(&store->log_changed);
+}
+
+void txn_lead_begin(struct store *store)
+{
+    mutex_lock(&store->log);
+    while (store->leading) condition_wait(&store->log_changed, &store->log);
+    store->leading = true;
+    mutex_unlock(&store->log);
+}
+
+void txn_lead_end(struct store *store)
+{
+    mutex_lock(&store->log);
+    store->leading = false;
+    condition_wake_all(&store->log_changed);
+    mutex_unlock(&store->log);
+}
+
+void txn_drain(struct store *store)
+{
+    mutex_lock(&store->log);
+    while (store->queue != NULL || store->leading) {
+        if (!store->leading) lead(store);
+        else condition_wait(&store->log_changed, &store->log);
+    }
+    mutex_unlock(&store->log);
+}
+
+static void enqueue(struct store *store, struct commit *commit)
+{
+    mutex_lock(&store->log);
+    *store->queue_end = commit;
+    store->queue_end = &commit->next;
+    mutex_unlock(&store->log);
+}
+
+static omendb_status wait_logged(struct store *store, struct commit *commit, omendb_error *err)
+{
+    mutex_lock(&store->log);
+    while (!commit->done) {
+        if (!store->leading) lead(store);
+        else condition_wait(&store->log_changed, &store->log);
+    }
+    mutex_unlock(&store->log);
+    if (commit->status != OMENDB_OK && err != NULL) *err = commit->error;
+    return commit->status;
+}
+
+/* ---- Committing ---- */
+
+/* Writer lock held: keeps the log within its limit. May give the lock up for a while. */
+static omendb_status log_room(struct store *store, size_t size, omendb_error *err)
+{
+    const uint64_t bytes = wal_bytes_since(&store->wal, store->live.wal) + size;
+    if (store->vfs->single_threaded) {
+        if (bytes < store->options.wal_size_max) return OMENDB_OK;
+        mutex_unlock(&store->writer);
+        const omendb_status status = checkpoint_run(store, CHECKPOINT_NORMAL, err);
+        mutex_lock(&store->writer);
+        /* Without a checkpoint the log may grow up to its limit. */
+        return status == OMENDB_OK || bytes < WAL_SIZE_LIMIT ? OMENDB_OK : status;
+    }
+    if (bytes >= store->options.wal_size_max) {
+        mutex_lock(&store->log);
+        store->checkpoint_wanted = true;
+        condition_wake_one(&store->upkeep_wanted);
+        mutex_unlock(&store->log);
+    }
+    if (bytes < WAL_SIZE_LIMIT) return OMENDB_OK;
+    mutex_unlock(&store->writer);
+    const omendb_status status = checkpoint_run(store, CHECKPOINT_NORMAL, err);
+    mutex_lock(&store->writer);
+    return status == OMENDB_OK
+               ? OMENDB_OK
+               : fail_within(err, status == OMENDB_ERR_IO ? OMENDB_ERR_IO : OMENDB_ERR_FULL,
+                             "the log has reached its limit and can't be checkpointed");
+}
+
+/* Without a file: nothing to log, but versions still pile up. */
+static void memory_upkeep(struct store *store)
+{
+    for (size_t i = 0; i < store->collections_count; i++) {
+        struct collection *collection = store->collections[i];
+        const uint64_t dead = collection->dead_end - collection->dead_begin;
+        if (dead < 1024 || dead < atomic_load_relaxed_u64(&collection->live_count) / 8) continue;
+        store->space.generation++;
+        (void)collection_reclaim(collection, epoch_oldest(&store->space.epoch), COMPACT_BUDGET,
+                                 NULL);
+    }
+    epoch_collect(&store->space.epoch);
+}
+
+static omendb_status stage_and_queue(struct store *store, const struct batch *batch,
+                                     struct commit *commit, omendb_error *err)
+{
+    const bool logged = store->path != NULL;
+    commit->batch = (struct wal_batch){.bytes = batch->bytes.data,
+                                       .size = batch->bytes.size,
+                                       .operation_count = batch->operation_count,
+                                       .sequence = store->next_sequence};
+    if (logged) TRY(log_room(store, batch->bytes.size, err));
+    commit->batch.sequence = store->next_sequence; /* log_room() may have let others by. */
+    TRY(store_writable(store, err));
+    if (logged) TRY(wal_reserve(&store->wal, batch->bytes.size, &commit->batch.segment, err));
+    if (MUTANT(publish_before_apply)) txn_publish(store, store->next_sequence);
+    TRY(txn_stage(store, batch->bytes.data, batch->bytes.size, batch->operation_count,
+                  store->next_sequence, err));
+    const omendb_status status = counts_keep(store, commit, err);
+    if (status != OMENDB_OK) {
+        stage_undo(&store->stage);
+        return status;
+    }
+    store->next_sequence++;
+    store->commits++;
+    if (logged) {
+        enqueue(store, commit);
+    } else {
+        counts_publish(commit);
+        txn_publish(store, commit->batch.sequence);
+        memory_upkeep(store);
+    }
+    return OMENDB_OK;
+}
+
+omendb_status store_commit(struct store *store, const struct batch *batch,
+                           omendb_durability durability, uint64_t *sequence, omendb_error *err)
+{
+    struct commit commit = {0};
+    TRY(store_writable(store, err));
+    if (durability == OMENDB_DURABILITY_DEFAULT) durability = store->options.durability;
+    commit.sync = durability == OMENDB_DURABILITY_FULL;
+    commit.counts = commit.counts_inline;
+    if (batch->operation_count == 0) {
+        if (sequence != NULL)
+            *sequence = atomic_load_acquire_u64(&store->space.epoch.visible_sequence);
+        return OMENDB_OK;
+    }
+    mutex_lock(&store->writer);
+    omendb_status status = stage_and_queue(store, batch, &commit, err);
+    mutex_unlock(&store->writer);
+    if (status == OMENDB_OK && store->path != NULL) status = wait_logged(store, &commit, err);
+    counts_free(&commit);
+    if (status != OMENDB_OK) return status;
+    if (store->path != NULL)
+        atomic_store_relaxed_u64(&store->last_commit_ns, store_clock_ns(store));
+    if (sequence != NULL) *sequence = commit.batch.sequence;
+    return OMENDB_OK;
+}
+
+omendb_status txn_log_alone(struct store *store, const struct batch *batch, omendb_error *err)
+{
+    struct commit commit = {.sync = true,
+                            .batch = {.bytes = batch->bytes.data,
+                                      .size = batch->bytes.size,
+                                      .operation_count = batch->operation_count}};
+    commit.counts = commit.counts_inline;
+    if (store->path == NULL) {
+        txn_publish(store, store->next_sequence++);
+        return OMENDB_OK;
+    }
+    TRY(store_writable(store, err));
+    TRY(wal_reserve(&store->wal, batch->bytes.size, &commit.batch.segment, err));
+    commit.batch.sequence = store->next_sequence++;
+    enqueue(store, &commit);
+    return wait_logged(store, &commit, err);
+}
+
+omendb_status store_sync(struct store *store, omendb_error *err)
+{
+    omendb_error error = {0};
+    TRY(store_usable(store, err));
+    if (store->path == NULL || store->read_only) return OMENDB_OK;
+    TRY(store_writable(store, err));
+    txn_lead_begin(store);
+    const omendb_status status = wal_sync(&store->wal, &error);
+    if (status != OMENDB_OK) store_fence(store, &error);
+    txn_lead_end(store);
+    if (status != OMENDB_OK && err != NULL) *err = error;
+    return status;
+}

@@ -1,0 +1,214 @@
+// cxx11_program.cc - a whole little program in strict C++11 that knows omendb.h alone.
+//
+// usage: cxx11_program FILE   (a path that it may make, fill and remove)
+#include <omendb.h>
+
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace
+{
+
+#define CHECK(condition)                                                                           \
+    ((condition) ? static_cast<void>(0)                                                            \
+                 : throw std::runtime_error(std::string("line ") + std::to_string(__LINE__) +      \
+                                            ": CHECK(" #condition ")"))
+
+// Throws what the library said. The call is written first and fills `error`.
+struct Outcome {
+    omendb_error error;
+    void must(omendb_status status) const
+    {
+        if (status != OMENDB_OK) {
+            throw std::runtime_error(std::string(omendb_status_name(status)) + ": " +
+                                     error.message);
+        }
+    }
+};
+
+struct CollectionClose {
+    void operator()(omendb_collection *collection) const
+    {
+        omendb_collection_close(collection);
+    }
+};
+struct HitsDestroy {
+    void operator()(omendb_hits *hits) const
+    {
+        omendb_hits_destroy(hits);
+    }
+};
+struct DocumentsDestroy {
+    void operator()(omendb_documents *documents) const
+    {
+        omendb_documents_destroy(documents);
+    }
+};
+struct BatchDestroy {
+    void operator()(omendb_batch *batch) const
+    {
+        omendb_batch_destroy(batch);
+    }
+};
+using Collection = std::unique_ptr<omendb_collection, CollectionClose>;
+using Hits = std::unique_ptr<omendb_hits, HitsDestroy>;
+using Documents = std::unique_ptr<omendb_documents, DocumentsDestroy>;
+using Batch = std::unique_ptr<omendb_batch, BatchDestroy>;
+
+omendb_id number_id(uint64_t number)
+{
+    omendb_id id = {nullptr, 0, number};
+    return id;
+}
+
+Collection create(omendb *db, const char *name, Outcome *outcome)
+{
+    omendb_vector_field field = OMENDB_VECTOR_FIELD_INIT;
+    omendb_schema schema = OMENDB_SCHEMA_INIT;
+    omendb_collection *made = nullptr;
+
+    field.name = "v";
+    field.dim = 4;
+    field.metric = OMENDB_COSINE;
+    schema.vectors = &field;
+    schema.vectors_count = 1;
+    outcome->must(omendb_collection_create(db, name, &schema, &made, &outcome->error));
+    return Collection(made);
+}
+
+void fill(omendb *db, omendb_collection *left, omendb_collection *right, Outcome *outcome)
+{
+    const std::vector<float> data = {1, 0, 0, 0, 0, 1, 0, 0, 1, 1, 0, 0};
+    const std::vector<uint64_t> ids = {1, 2, 3};
+    omendb_vectors vectors = OMENDB_VECTORS_INIT;
+    omendb_rows rows = OMENDB_ROWS_INIT;
+    omendb_batch *made = nullptr;
+    uint64_t sequence = 0;
+
+    vectors.data = data.data();
+    vectors.dim = 4;
+    rows.count = ids.size();
+    rows.id_numbers = ids.data();
+    rows.vectors = &vectors;
+    rows.vectors_count = 1;
+    outcome->must(omendb_batch_create(db, &made, &outcome->error));
+    const Batch batch(made);
+    outcome->must(omendb_batch_upsert(batch.get(), left, &rows, &outcome->error));
+    outcome->must(omendb_batch_upsert(batch.get(), right, &rows, &outcome->error));
+    outcome->must(
+        omendb_batch_commit(batch.get(), OMENDB_DURABILITY_FULL, &sequence, &outcome->error));
+    CHECK(sequence > 0);
+    std::puts("ok one_batch_fills_two_collections");
+}
+
+void search(omendb_collection *collection, Outcome *outcome)
+{
+    const float queries[2][4] = {{2, 0, 0, 0}, {0, 3, 0, 0}};
+    omendb_search_params params = OMENDB_SEARCH_PARAMS_INIT;
+    omendb_hits *made = nullptr;
+    omendb_hit hit;
+    uint64_t ids[4] = {0, 0, 0, 0};
+    float scores[4] = {0, 0, 0, 0};
+    uint32_t found[2] = {0, 0};
+
+    params.queries = queries;
+    params.query_count = 2;
+    params.dim = 4;
+    params.k = 2;
+    outcome->must(omendb_collection_search(collection, &params, &made, &outcome->error));
+    const Hits hits(made);
+    for (size_t query = 0; query < 2; query++) {
+        CHECK(omendb_hits_count(hits.get(), query) == 2);
+        omendb_hits_entry(hits.get(), query, 0, &hit);
+        CHECK(hit.document.id.text_view == nullptr && hit.document.id.number == query + 1);
+        CHECK(hit.score > 0.9999f && hit.distance < 0.0001f);
+    }
+    outcome->must(omendb_search_vectors(collection, &params, ids, scores, found, &outcome->error));
+    CHECK(found[0] == 2 && found[1] == 2);
+    CHECK(ids[0] == 1 && ids[1] == 3 && ids[2] == 2 && ids[3] == 3);
+    CHECK(scores[0] == omendb_hits_scores(hits.get())[0]);
+    std::puts("ok both_ways_to_search_agree");
+}
+
+void get_and_delete(omendb_collection *collection, Outcome *outcome)
+{
+    const omendb_id ids[2] = {number_id(3), number_id(4)};
+    omendb_documents *made = nullptr;
+    omendb_document document;
+    uint64_t count = 0;
+
+    outcome->must(
+        omendb_collection_get(collection, ids, 2, OMENDB_WITH_VECTORS, &made, &outcome->error));
+    const Documents documents(made);
+    omendb_documents_entry(documents.get(), 0, &document);
+    CHECK(document.found != 0);
+    const float *vector = static_cast<const float *>(
+        omendb_documents_vector(documents.get(), 0, nullptr, nullptr, nullptr));
+    CHECK(vector != nullptr && vector[0] == 1.0f && vector[1] == 1.0f && vector[2] == 0.0f);
+    omendb_documents_entry(documents.get(), 1, &document);
+    CHECK(document.found == 0);
+
+    outcome->must(omendb_collection_delete(collection, ids, 2, &count, &outcome->error));
+    CHECK(count == 1);
+    outcome->must(omendb_collection_count(collection, nullptr, 0, &count, &outcome->error));
+    CHECK(count == 2);
+    std::puts("ok a_document_is_got_and_deleted");
+}
+
+void run(const char *path)
+{
+    Outcome outcome;
+    omendb *db = nullptr;
+
+    std::remove(path);
+    outcome.must(omendb_open(path, nullptr, &db, &outcome.error));
+    {
+        const Collection left = create(db, "left", &outcome);
+        const Collection right = create(db, "right", &outcome);
+        fill(db, left.get(), right.get(), &outcome);
+        search(right.get(), &outcome);
+        get_and_delete(left.get(), &outcome);
+    }
+    outcome.must(omendb_close(db, &outcome.error));
+    std::remove(path);
+
+    outcome.must(omendb_open(":memory:", nullptr, &db, &outcome.error));
+    {
+        const Collection only = create(db, "only", &outcome);
+        omendb_collection *none = nullptr;
+        CHECK(omendb_collection_open(db, "none", &none, nullptr) == OMENDB_ERR_NOT_FOUND);
+        CHECK(none == nullptr);
+    }
+    outcome.must(omendb_close(db, &outcome.error));
+    std::puts("ok a_database_lives_in_memory");
+
+    const float row[2] = {1, 2};
+    int id = -1;
+    float distance = -1;
+    CHECK(omendb_init(2) == 0 && omendb_add("x", 1, row, 2) == 0);
+    CHECK(omendb_search(row, 1, &id, &distance) == 1 && id == 0 && distance == 0.0f);
+    CHECK(omendb_clear() == 0 && omendb_count() == 0);
+    CHECK(std::strcmp(omendb_version(), OMENDB_VERSION_STRING) == 0);
+    std::puts("ok the_six_seed_functions_work");
+}
+
+} // namespace
+
+int main(int argc, char **argv)
+{
+    if (argc != 2) {
+        std::fprintf(stderr, "usage: cxx11_program FILE\n");
+        return 2;
+    }
+    try {
+        run(argv[1]);
+    } catch (const std::exception &problem) {
+        std::fprintf(stderr, "cxx11_program: %s\n", problem.what());
+        return 1;
+    }
+    return 0;
+}
