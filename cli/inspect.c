@@ -54,18 +54,10 @@ const struct command CHECK_COMMAND = {
 
 enum { INSPECT_FLAGS = OMENDB_OPEN_MUST_EXIST | OMENDB_OPEN_READ_ONLY };
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t size = strlen(text);
-    size_t end_size = strlen(end);
-    return size >= end_size && strcmp(text + size - end_size, end) == 0;
-}
-
 /* A value for people: sizes in bytes get a unit, counts are grouped, texts have no quotes. */
 static void append_value(struct text *out, const char *key, const json_t *value)
 {
-    bool is_size = ends_with(key, "bytes") || ends_with(key, "_size") ||
-                   ends_with(key, "_size_max");
+    bool is_size = strstr(key, "bytes") != NULL;
     if (json_is_string(value)) {
         text_append(out, json_string_value(value), json_string_length(value));
     } else if (json_is_integer(value) && json_integer_value(value) >= 0) {
@@ -117,29 +109,45 @@ static void add_lines(struct screen_table *table, const char *prefix, const json
     }
 }
 
-/* The columns are the members of the first object. */
+/* The columns are the members of the first object; tables inside it come behind this one, under
+ * the name of their row. */
 static void print_array(const char *title, const json_t *array)
 {
     struct screen_table table;
     json_t *first = json_array_get(array, 0);
     const char *key;
     json_t *value;
-    size_t column = 0;
-    screen_table_init(&table, json_object_size(first));
+    size_t columns = 0;
+    json_object_foreach(first, key, value) columns += is_table(value) ? 0 : 1;
+    screen_table_init(&table, columns);
+    columns = 0;
     json_object_foreach(first, key, value)
     {
-        screen_table_title(&table, column++, key, json_is_number(value));
+        if (!is_table(value)) screen_table_title(&table, columns++, key, json_is_number(value));
     }
     for (size_t row = 0; row < json_array_size(array); row++) {
         json_object_foreach(first, key, value)
         {
             const json_t *cell = json_object_get(json_array_get(array, row), key);
-            add_cell(&table, key, cell == NULL ? json_null() : cell);
+            if (!is_table(value)) add_cell(&table, key, cell == NULL ? json_null() : cell);
         }
     }
     (void)printf("\n%s\n", title);
-    if (table.columns_count != 0) screen_table_print(&table, true);
+    if (columns != 0) screen_table_print(&table, true);
     screen_table_deinit(&table);
+    for (size_t row = 0; row < json_array_size(array); row++) {
+        const char *name = json_string_value(json_object_get(json_array_get(array, row), "name"));
+        json_object_foreach(json_array_get(array, row), key, value)
+        {
+            struct text inner = {0};
+            if (!is_table(value)) continue;
+            text_append_format(&inner, "%s of ", key);
+            screen_append_printable(&inner, name == NULL ? title : name,
+                                    strlen(name == NULL ? title : name));
+            print_array(inner.data, value);
+            text_deinit(&inner);
+        }
+    }
 }
 
 static void print_object(const json_t *object)

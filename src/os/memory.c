@@ -57,10 +57,26 @@ omendb_status memory_commit(void *base, size_t offset, size_t size, omendb_error
     if (size == 0) return OMENDB_OK;
     if (alloc_must_fail() != 0 || mprotect(at, size, PROT_READ | PROT_WRITE) != 0)
         return fail(err, OMENDB_ERR_NOMEM, "commit: no memory for %zu bytes", size);
-    (void)madvise(at, size, MADV_HUGEPAGE); /* A wish: the kernel may have none. */
     /* Fresh pages are zero already; this makes a range that was in use zero too. */
     (void)madvise(at, size, MADV_DONTNEED);
     return OMENDB_OK;
+}
+
+void memory_prefer_huge(void *base, size_t offset, size_t size)
+{
+    (void)madvise((uint8_t *)base + offset, size, MADV_HUGEPAGE); /* The kernel may have none. */
+}
+
+void *memory_block_take(size_t size)
+{
+    if (alloc_must_fail() != 0) return NULL;
+    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return at == MAP_FAILED ? NULL : at;
+}
+
+void memory_block_give(void *block, size_t size)
+{
+    if (block != NULL) (void)munmap(block, size);
 }
 
 void memory_decommit(void *base, size_t offset, size_t size)

@@ -19,6 +19,19 @@ static const size_t hot_length_min = (size_t)1 << 26;
 static const size_t cold_length_wanted = sizeof(atomic_pointer) << 24;
 static const size_t cold_length_min = sizeof(atomic_pointer) << 18;
 
+/* Small arrays keep small pages: a database of a few thousand documents has a dozen of them. */
+static const size_t huge_from = (size_t)8 << 20;
+
+void *chunk_take(void)
+{
+    return memory_block_take(BLOCK_SIZE);
+}
+
+void chunk_give(void *chunk)
+{
+    memory_block_give(chunk, BLOCK_SIZE);
+}
+
 bool bit_get(const uint64_t *bits, uint32_t index)
 {
     return (bits[index / 64] >> (index % 64) & 1) != 0;
@@ -68,12 +81,12 @@ void array_deinit(struct array *array)
         const uint32_t count = atomic_load_relaxed_u32(&array->block_count);
         for (uint32_t block = 0; block < count; block++)
             if (bit_get(array->owned, block))
-                alloc_free(atomic_load_relaxed_pointer(&array->chunks[block]));
+                chunk_give(atomic_load_relaxed_pointer(&array->chunks[block]));
         memory_release(array->chunks, array->reserved_length);
     }
     if (array->base != NULL) memory_release(array->base, array->reserved_length);
     for (uint32_t block = 0; array->preimages != NULL && block < array->frozen_count; block++)
-        alloc_free(array->preimages[block]);
+        chunk_give(array->preimages[block]);
     alloc_free(array->preimages);
     alloc_free(array->frozen);
     alloc_free(array->changes);
@@ -127,6 +140,8 @@ static omendb_status commit_to(struct array *array, uint32_t blocks, omendb_erro
     const size_t size = (wanted - array->committed + MEMORY_STEP - 1) & ~(size_t)(MEMORY_STEP - 1);
     void *base = array->hot ? (void *)array->base : (void *)array->chunks;
     TRY(memory_commit(base, array->committed, size, err));
+    if (array->hot && array->committed >= huge_from)
+        memory_prefer_huge(base, array->committed, size);
     array->committed += size;
     return OMENDB_OK;
 }
@@ -247,7 +262,7 @@ static omendb_status preimage_keep(struct array *array, uint32_t block, omendb_e
     mutex_lock(&array->freeze_mutex);
     if (block < array->frozen_count && bit_get(array->frozen, block) &&
         array->preimages[block] == NULL) {
-        void *copy = alloc_aligned(CACHE_LINE, BLOCK_SIZE);
+        void *copy = chunk_take();
         if (copy == NULL) {
             status = out_of_memory(array, err);
         } else if (array->hot) {
@@ -262,7 +277,7 @@ static omendb_status preimage_keep(struct array *array, uint32_t block, omendb_e
                 atomic_store_release_pointer(&array->chunks[block], copy); /* array_read() */
                 (void)atomic_add_u64(&array->owned_bytes, BLOCK_SIZE);
             } else {
-                alloc_free(copy);
+                chunk_give(copy);
             }
         }
     }
@@ -283,10 +298,9 @@ static omendb_status chunk_own(struct array *array, uint32_t block, omendb_error
         if (ref.block != BLOCK_NONE && (mapped = array_read_slow(array, block, err)) == NULL)
             return err != NULL && err->status != OMENDB_OK ? err->status : OMENDB_ERR_CORRUPT;
     }
-    void *copy = alloc_aligned(CACHE_LINE, BLOCK_SIZE);
+    void *copy = chunk_take();
     if (copy == NULL) return out_of_memory(array, err);
     if (mapped != NULL) memcpy(copy, mapped, BLOCK_SIZE);
-    else memset(copy, 0, BLOCK_SIZE);
     atomic_store_release_pointer(&array->chunks[block], copy); /* with array_read() */
     (void)atomic_add_u64(&array->owned_bytes, BLOCK_SIZE);
     bit_set(array->owned, block);
@@ -360,7 +374,7 @@ void array_drop_block(struct array *array, uint32_t block)
     mutex_unlock(&array->freeze_mutex);
     bit_clear(array->owned, block);
     if (owned) (void)atomic_fetch_sub(&array->owned_bytes, BLOCK_SIZE);
-    if (owned && !frozen) epoch_retire(&array->space->epoch, chunk, alloc_free);
+    if (owned && !frozen) epoch_retire(&array->space->epoch, chunk, chunk_give);
 }
 
 uint64_t array_memory_bytes(const struct array *array)

@@ -251,9 +251,9 @@ static void preimages_free(struct array *array)
         void *preimage = array->preimages[block];
         if (preimage == NULL) continue;
         if (array->hot) {
-            alloc_free(preimage);
+            chunk_give(preimage);
         } else { /* Readers saw it until the writer replaced it. */
-            epoch_retire(&array->space->epoch, preimage, alloc_free);
+            epoch_retire(&array->space->epoch, preimage, chunk_give);
             (void)atomic_fetch_sub(&array->owned_bytes, BLOCK_SIZE);
         }
     }
@@ -276,7 +276,7 @@ static void chunk_to_mapping(struct array *array, const struct array_change *cha
         atomic_store_release_pointer(&array->chunks[block], view.pointer); /* array_read() */
         bit_clear(array->owned, block);
         (void)atomic_fetch_sub(&array->owned_bytes, BLOCK_SIZE);
-        epoch_retire(&array->space->epoch, chunk, alloc_free);
+        epoch_retire(&array->space->epoch, chunk, chunk_give);
     } else if (chunk != NULL && before.block != BLOCK_NONE &&
                chunk == (const void *)space_address(array->space, before.block)) {
         atomic_store_release_pointer(&array->chunks[block], view.pointer); /* array_read() */

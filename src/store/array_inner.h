@@ -9,6 +9,10 @@ enum {
     ARRAY_LEAF_REFS = (int)(BLOCK_SIZE / sizeof(struct block_ref)) /* 4,096 blocks: 256 MiB */
 };
 
+/* Owned chunks and pre-images: BLOCK_SIZE zeroed bytes from the system, or NULL. */
+void *chunk_take(void);
+void chunk_give(void *chunk);
+
 bool bit_get(const uint64_t *bits, uint32_t index);
 void bit_set(uint64_t *bits, uint32_t index);
 void bit_clear(uint64_t *bits, uint32_t index);

@@ -234,8 +234,8 @@ static void publish_image(struct checkpoint *run)
         (void)collection_each_array(store->dropped[i], release_array, NULL, NULL);
         collection_unpin(store->dropped[i]);
     }
-    memmove(store->dropped, store->dropped + run->dropped_count,
-            (store->dropped_count - run->dropped_count) * sizeof *store->dropped);
+    for (size_t i = run->dropped_count; i < store->dropped_count; i++)
+        store->dropped[i - run->dropped_count] = store->dropped[i];
     store->dropped_count -= run->dropped_count;
     space_advance(space, generation);
     store->previous_wal = live->wal.segment;

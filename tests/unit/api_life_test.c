@@ -28,7 +28,12 @@ static void batches_are_whole_or_not_at_all(void)
     OK(omendb_batch_upsert(batch, a, &rows, &err));
     OK(omendb_batch_upsert(batch, b, &rows, &err));
     vectors[1] = NAN; /* A failed add leaves the batch as it was; added rows were copied. */
+    rows.id_numbers = (const uint64_t[]){11, 12, 13};
     FAILS(OMENDB_ERR_VALUE, omendb_batch_upsert(batch, b, &rows, &err));
+    rows.id_numbers = (const uint64_t[]){1, 2, 3};
+    FAILS(
+        OMENDB_ERR_VALUE,
+        omendb_batch_delete(batch, a, (const omendb_id[]){{.number = 3}, {"\xff", 1, 0}}, 2, &err));
     CHECK(count_of(a) == 0);
     OK(omendb_batch_delete(batch, b, &(omendb_id){.number = 2}, 1, &err));
     OK(omendb_batch_commit(batch, OMENDB_DURABILITY_DEFAULT, &first, &err));

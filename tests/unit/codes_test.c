@@ -400,7 +400,8 @@ static void test_rows_without_code_and_of_unknown_centres_are_never_excluded(voi
               OMENDB_OK);
         memset(case_rows, 0, 4 * (size_t)codes.stride);
         codes_encode(&codes, x, 0, case_rows + codes.stride);
-        const uint16_t unknown = 9;
+        codes_encode(&codes, x, 0, case_rows + 2 * codes.stride);
+        const uint16_t unknown = metric == OMENDB_L2 ? 9 : UINT16_MAX;
         memcpy(case_rows + 2 * codes.stride + offsetof(struct code_header, centre), &unknown, 2);
         bool usable;
         struct code_bound bounds[4];

@@ -449,6 +449,7 @@ static void check_document(const struct model_collection *model, const omendb_do
         AGREE((vector != NULL) == there);
         if (!there) continue;
         AGREE(type == model->fields[f].type && dim == model->fields[f].dim);
+        AGREE((uintptr_t)vector % 16 == 0);
         AGREE(memcmp(vector, wanted->vectors[f].bytes, vector_size(&model->fields[f])) == 0);
     }
 }
@@ -700,9 +701,8 @@ static void check_report(void)
 static void remove_files(void)
 {
     char name[128];
-    if (path[0] == '\0') return;
     (void)unlink(path);
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < 200 && path[0] != '\0'; i++) {
         snprintf(name, sizeof name, "%s-wal-%d", path, i);
         (void)unlink(name);
     }

@@ -319,7 +319,14 @@ static float codes_round_down(double value)
     if (value < -(double)3.4e38f) return -INFINITY;
     if (value > (double)3.4e38f) return 3.4e38f;
     const float nearest = (float)value;
-    return (double)nearest <= value ? nearest : nextafterf(nearest, -INFINITY);
+    if ((double)nearest <= value) return nearest;
+    /* nextafterf() towards -infinity, of a finite value: a call saved for each candidate. */
+    uint32_t bits;
+    memcpy(&bits, &nearest, sizeof bits);
+    bits = nearest > 0 ? bits - 1 : nearest < 0 ? bits + 1 : UINT32_C(0x80000001);
+    float below;
+    memcpy(&below, &bits, sizeof below);
+    return below;
 }
 
 static float codes_round_up(double value)
@@ -373,8 +380,9 @@ RACY_READS static uint32_t codes_bounds_distance(const struct codes_query *query
         struct code_bound bound = {first + i, -INFINITY, INFINITY};
         if (header.error != 0 && plane->error < (double)INFINITY) {
             const double e = error + plane->error;
-            const double low = fmax(sqrt(fmax(least, 0)) * (1 - 1e-12) - e, 0);
-            const double high = sqrt(fmax(most, 0)) * (1 + 1e-12) + e;
+            const double nearest = least > 0 ? sqrt(least) * (1 - 1e-12) - e : 0;
+            const double low = nearest > 0 ? nearest : 0;
+            const double high = (most > 0 ? sqrt(most) * (1 + 1e-12) : 0) + e;
             bound.lower = codes_round_down(half * low * low * (1 - relative) - absolute);
             bound.upper = codes_round_up(half * high * high * (1 + relative) + absolute);
         }
@@ -429,28 +437,36 @@ uint32_t codes_bounds(struct codes_query *query, const uint8_t *rows, uint32_t c
     const struct codes *codes = query->codes;
     const size_t stride = codes->stride;
     const double reach = codes_reach(query, limit);
-    uint32_t found = 0;
+    uint32_t found = 0, run_max = CODES_RUN_MAX;
     for (uint32_t begin = 0, end = 0; begin < count; begin = end) {
-        const uint16_t centre = codes_row_centre(rows + begin * stride);
-        const uint32_t end_max = count - begin < CODES_RUN_MAX ? count : begin + CODES_RUN_MAX;
+        const uint8_t *run = rows + begin * stride;
+        const uint16_t centre = codes_row_centre(run);
+        const uint32_t end_max = count - begin < run_max ? count : begin + run_max;
+        const bool known = centre < query->centre_count;
+        struct code_plane *plane = known ? &query->planes[centre] : NULL;
+        if (known) {
+            if (!plane->ready) codes_plane_prepare(query, centre);
+            const int8_t *hi = codes_digits(query, centre);
+            codes->kernels->u7_dot2(hi, hi + codes->size, run + CODES_HEADER_SIZE, stride,
+                                    codes->size, end_max - begin, query->sums);
+        }
+        /* Only now, when the kernel has brought the rows in: are they all of this centre? Else the
+         * sums of the others are thrown away, and the next run is kept short. */
         for (end = begin + 1; end < end_max && codes_row_centre(rows + end * stride) == centre;)
             end++;
-        if (centre >= query->centre_count) { /* Newer than the query, so not visible to it. */
+        run_max = end == end_max && run_max < CODES_RUN_MAX ? 2 * run_max
+                  : end < end_max                           ? end - begin
+                                                            : run_max;
+        if (!known) { /* Newer than the query, so not visible to it. */
             for (uint32_t i = begin; i < end; i++)
                 out[found++] = (struct code_bound){i, -INFINITY, INFINITY};
-            continue;
+        } else if (codes->metric == OMENDB_IP) {
+            found += codes_bounds_product(query, plane, run, query->sums, begin, end - begin, limit,
+                                          out + found);
+        } else {
+            found += codes_bounds_distance(query, plane, run, query->sums, begin, end - begin,
+                                           limit, reach, out + found);
         }
-        struct code_plane *plane = &query->planes[centre];
-        if (!plane->ready) codes_plane_prepare(query, centre);
-        const int8_t *hi = codes_digits(query, centre);
-        const uint8_t *run = rows + begin * stride;
-        codes->kernels->u7_dot2(hi, hi + codes->size, run + CODES_HEADER_SIZE, stride, codes->size,
-                                end - begin, query->sums);
-        found += codes->metric == OMENDB_IP
-                     ? codes_bounds_product(query, plane, run, query->sums, begin, end - begin,
-                                            limit, out + found)
-                     : codes_bounds_distance(query, plane, run, query->sums, begin, end - begin,
-                                             limit, reach, out + found);
     }
     return found;
 }

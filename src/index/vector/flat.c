@@ -463,9 +463,10 @@ static void flat_begin(struct flat_search *search, const struct flat_query *quer
 {
     const struct vector_store *vectors = &query->collection->vectors[query->field];
     const uint32_t node_count = atomic_load_acquire_u32(&vectors->node_count);
+    if (workspace->kernels == NULL) workspace->kernels = kernels_for(cpu_features());
     *search = (struct flat_search){.query = query,
                                    .schema = &query->collection->schema->vectors[query->field],
-                                   .kernels = kernels_for(cpu_features()),
+                                   .kernels = workspace->kernels,
                                    .workspace = workspace,
                                    .node_begin = query->node_begin,
                                    .node_end = query->node_end == 0 || query->node_end > node_count
