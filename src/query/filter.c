@@ -82,7 +82,7 @@ static omendb_status refuse_operator(const struct compiler *compiler, const stru
     return refuse(compiler, at->outer, text);
 }
 
-static omendb_status no_memory(const struct compiler *compiler)
+static omendb_status filter_no_memory(const struct compiler *compiler)
 {
     return fail(compiler->err, OMENDB_ERR_NOMEM, "out of memory: filter");
 }
@@ -151,7 +151,7 @@ static omendb_status compile_list(struct compiler *compiler, const struct value 
     struct value item;
     struct value *values = arena_alloc_array(&compiler->filter->arena, list->count, sizeof *values,
                                              _Alignof(struct value));
-    if (values == NULL) return no_memory(compiler);
+    if (values == NULL) return filter_no_memory(compiler);
     uint32_t count = 0;
     value_iterate(list, &items);
     while (value_next(&items, NULL, NULL, &item)) {
@@ -186,11 +186,11 @@ static omendb_status compile_operator(struct compiler *compiler, const struct pa
     }
     if (complement) {
         struct filter_node *none = node_add(compiler, to, FILTER_NONE, NULL);
-        if (none == NULL) return no_memory(compiler);
+        if (none == NULL) return filter_no_memory(compiler);
         list = (struct children){.node = none};
     }
     struct filter_node *node = node_add(compiler, &list, row->kind, path);
-    if (node == NULL) return no_memory(compiler);
+    if (node == NULL) return filter_no_memory(compiler);
     if (!complement) to->last = list.last;
     switch (row->operand) {
     case OPERAND_VALUE:
@@ -256,7 +256,7 @@ static omendb_status compile_path(struct compiler *compiler, const struct positi
         return refuse(compiler, at, err.message);
     const size_t size = offsetof(struct path, segments) + path.count * sizeof path.segments[0];
     void *copy = arena_alloc(&compiler->filter->arena, size, _Alignof(struct path));
-    if (copy == NULL) return no_memory(compiler);
+    if (copy == NULL) return filter_no_memory(compiler);
     memcpy(copy, &path, size);
     *out = copy;
     return OMENDB_OK;
@@ -270,7 +270,7 @@ static omendb_status compile_condition(struct compiler *compiler, const struct v
     if (has_operators(value)) return compile_operators(compiler, path, value, at, to);
     struct filter_node *node = node_add(
         compiler, to, value->kind == VALUE_NULL ? FILTER_NULL : FILTER_EQUAL, path);
-    if (node == NULL) return no_memory(compiler);
+    if (node == NULL) return filter_no_memory(compiler);
     node->value = *value;
     return OMENDB_OK;
 }
@@ -288,7 +288,7 @@ static omendb_status compile_combined(struct compiler *compiler, enum filter_kin
     if (list->kind != VALUE_ARRAY || list->count == 0)
         return refuse(compiler, at, "a non-empty array of filters is needed here");
     struct filter_node *node = node_add(compiler, to, kind, NULL);
-    if (node == NULL) return no_memory(compiler);
+    if (node == NULL) return filter_no_memory(compiler);
     struct children inner = {.node = node};
     value_iterate(list, &items);
     for (; value_next(&items, NULL, NULL, &item); here.index++)
@@ -313,7 +313,7 @@ static omendb_status compile_logical(struct compiler *compiler, const struct val
     if (row->operand != OPERAND_OPERATORS)
         return refuse(compiler, at, "this operator belongs inside a field's object");
     struct filter_node *none = node_add(compiler, to, FILTER_NONE, NULL);
-    if (none == NULL) return no_memory(compiler);
+    if (none == NULL) return filter_no_memory(compiler);
     struct children inner = {.node = none};
     return compile_filter(compiler, value, at, &inner);
 }
@@ -327,7 +327,7 @@ static omendb_status compile_filter(struct compiler *compiler, const struct valu
     struct position here = {.outer = at};
     if (object->kind != VALUE_OBJECT) return refuse(compiler, at, "an object is needed here");
     struct filter_node *node = node_add(compiler, to, FILTER_ALL, NULL);
-    if (node == NULL) return no_memory(compiler);
+    if (node == NULL) return filter_no_memory(compiler);
     struct children inner = {.node = node};
     if (to == NULL) compiler->filter->root = node;
     value_iterate(object, &members);

@@ -159,7 +159,7 @@ static omendb_status search_interrupted(void *context, omendb_error *err)
 
 /* ---- Asking the index ---- */
 
-static omendb_status no_memory(omendb_error *err)
+static omendb_status search_no_memory(omendb_error *err)
 {
     return fail(err, OMENDB_ERR_NOMEM, "out of memory: search");
 }
@@ -173,7 +173,7 @@ static omendb_status prepare_space(struct searching *searching, omendb_error *er
         workspace->search_destroy = search_space_destroy;
     }
     struct search_space *space = workspace->search;
-    if (space == NULL) return no_memory(err);
+    if (space == NULL) return search_no_memory(err);
     if (!alloc_grow(&space->queries, &space->queries_capacity, slice * searching->stride, 1) ||
         !alloc_grow(&space->floats, &space->floats_capacity, searching->field->dim,
                     sizeof *space->floats) ||
@@ -181,12 +181,12 @@ static omendb_status prepare_space(struct searching *searching, omendb_error *er
         !alloc_grow(&space->hits, &space->hits_capacity, slice * searching->k_total,
                     sizeof *space->hits) ||
         !alloc_grow(&space->found, &space->found_capacity, slice, sizeof *space->found))
-        return no_memory(err);
+        return search_no_memory(err);
     searching->space = space;
     if (!searching->run.filtered || searching->params.query_count == 1) return OMENDB_OK;
     const uint32_t slots = atomic_load_acquire_u32(&searching->run.exec->collection->slot_count);
     if (!alloc_grow(&space->verdicts, &space->verdicts_capacity, slots, sizeof *space->verdicts))
-        return no_memory(err);
+        return search_no_memory(err);
     for (uint32_t i = 0; i < slots; i++)
         atomic_store_relaxed_u8(&space->verdicts[i], VERDICT_UNKNOWN);
     searching->verdicts_count = slots;
@@ -252,12 +252,12 @@ static omendb_status search_run(struct searching *searching, struct taker taker,
     return OMENDB_OK;
 }
 
-static float report(const struct searching *searching, const struct flat_hit *hit)
+static float search_report(const struct searching *searching, const struct flat_hit *hit)
 {
     return distance_report(searching->field->metric, hit->distance);
 }
 
-static float score(const struct searching *searching, const struct flat_hit *hit)
+static float search_score(const struct searching *searching, const struct flat_hit *hit)
 {
     return distance_score(searching->field->metric, searching->field->dim, hit->distance);
 }
@@ -277,15 +277,15 @@ static omendb_status take_into_result(void *context, const struct searching *sea
         TRY(collection_slot_id(collection, hits[i].slot, &id, err));
         TRY(result_add(&out->result, collection, hits[i].slot, &id,
                        &searching->run.workspace->scratch, err));
-        out->distances[query * out->k + i] = report(searching, &hits[i]);
-        out->scores[query * out->k + i] = score(searching, &hits[i]);
+        out->distances[query * out->k + i] = search_report(searching, &hits[i]);
+        out->scores[query * out->k + i] = search_score(searching, &hits[i]);
     }
     view->count = count;
     return OMENDB_OK;
 }
 
-static omendb_status explain(const struct searching *searching, struct buffer *out,
-                             omendb_error *err)
+static omendb_status search_explain(const struct searching *searching, struct buffer *out,
+                                    omendb_error *err)
 {
     const struct flat_stats *stats = &searching->stats;
     TRY(buffer_append_format(
@@ -315,7 +315,7 @@ omendb_status exec_search(const struct exec *exec, const omendb_search_params *p
                                     searching.params.query_count, searching.params.k, &hits, err);
     if (status == OMENDB_OK)
         status = search_run(&searching, (struct taker){hits, take_into_result}, err);
-    if (status == OMENDB_OK) status = explain(&searching, &hits->explain, err);
+    if (status == OMENDB_OK) status = search_explain(&searching, &hits->explain, err);
     run_end(&searching.run);
     if (status != OMENDB_OK) {
         result_destroy_hits(hits);
@@ -347,8 +347,9 @@ static omendb_status take_into_columns(void *context, const struct searching *se
                         "search: a hit has the string id \"%.*s\": use omendb_collection_search()",
                         id.size > 64 ? 64 : (int)id.size, (const char *)id.text_view);
         columns->ids[first + i] = id.number;
-        if (columns->distances != NULL) columns->distances[first + i] = report(searching, &hits[i]);
-        if (columns->scores != NULL) columns->scores[first + i] = score(searching, &hits[i]);
+        if (columns->distances != NULL)
+            columns->distances[first + i] = search_report(searching, &hits[i]);
+        if (columns->scores != NULL) columns->scores[first + i] = search_score(searching, &hits[i]);
     }
     columns->found[query] = count;
     return OMENDB_OK;

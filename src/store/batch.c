@@ -116,8 +116,10 @@ static omendb_status operation_validate(const uint8_t *bytes, size_t size, omend
         return fail(err, OMENDB_ERR_CORRUPT, "an operation of the log has no valid size");
     uint64_t used = sizeof *op + padded(op->id_size);
     used += padded(op->document_size);
+    if (op->type > OPERATION_RENAME_COLLECTION)
+        return fail(err, OMENDB_ERR_UNSUPPORTED, "log: operation type %u is not known", op->type);
     if (used > op->size || op->id_is_text > 1 || op->type < OPERATION_UPSERT ||
-        op->type > OPERATION_RENAME_COLLECTION)
+        op->id_size > OMENDB_ID_SIZE_MAX)
         return fail(err, OMENDB_ERR_CORRUPT, "an operation of the log is malformed");
     for (uint32_t i = 0; i < op->vector_count; i++) {
         const struct operation_vector *vector = (const void *)(bytes + used);

@@ -84,11 +84,11 @@ static bool nothing_to_do(const struct store *store)
            store->live.sequence + 1 == store->next_sequence;
 }
 
-/* Versions that died for a snapshot which has left, and blocks that wait for it. */
-static bool has_leftovers(const struct store *store)
+/* Space that another checkpoint would give back although nothing was written since the last. */
+static bool wants_compaction(const struct store *store)
 {
     for (size_t i = 0; i < store->collections_count; i++)
-        if (store->collections[i]->dead_begin < store->collections[i]->dead_end) return true;
+        if (collection_wants_compaction(store->collections[i])) return true;
     return false;
 }
 
@@ -290,10 +290,15 @@ static omendb_status run_locked(struct store *store, struct checkpoint *run, ome
     mutex_lock(&store->writer);
     txn_drain(store);
     omendb_status status = store_writable(store, err);
-    if (status == OMENDB_OK && nothing_to_do(store) &&
-        !(run->kind == CHECKPOINT_CLOSE && has_leftovers(store))) {
-        mutex_unlock(&store->writer);
-        return OMENDB_OK;
+    if (status == OMENDB_OK && nothing_to_do(store)) {
+        /* Giving space back takes a few checkpoints; without progress it isn't tried for ever. */
+        if (store->idle_checkpoints >= IDLE_CHECKPOINTS_MAX || !wants_compaction(store)) {
+            mutex_unlock(&store->writer);
+            return OMENDB_OK;
+        }
+        store->idle_checkpoints++;
+    } else {
+        store->idle_checkpoints = 0;
     }
     if (status == OMENDB_OK) status = freeze(run, err);
     if (status != OMENDB_OK) {
@@ -361,7 +366,10 @@ omendb_status checkpoint_final(struct store *store, omendb_error *err)
 {
     struct checkpoint run = {.store = store};
     struct image *live = &store->live;
-    TRY(checkpoint_run(store, CHECKPOINT_CLOSE, err));
+    for (uint64_t before = 0; before != store->live.generation;) {
+        before = store->live.generation;
+        TRY(checkpoint_run(store, CHECKPOINT_CLOSE, err));
+    }
     if (live->clean) return OMENDB_OK;
     TRY(store_writable(store, err));
     /* The collection records stay as they are; with the free extents they make a new catalog. */

@@ -238,43 +238,11 @@ static omendb_status text_moved(void *context, uint32_t owner, uint64_t from, ui
     return OMENDB_OK;
 }
 
-/* ---- Vector blocks that hold no live vector ---- */
-
-static omendb_status vector_block_drop(struct vector_store *store, uint32_t block,
-                                       omendb_error *err)
-{
-    const uint32_t per_block = store->vectors.per_block;
-    const uint32_t count = atomic_load_relaxed_u32(&store->node_count);
-    const uint32_t first = block * per_block;
-    for (uint32_t node = first; node < first + per_block && node < count; node++) {
-        const void *element = NULL;
-        TRY(element_read(&store->nodes, node, &element, err));
-        if ((((const struct node *)element)->flags & NODE_FREE) == 0) return OMENDB_OK;
-    }
-    if (!array_block_present(&store->vectors, block)) return OMENDB_OK;
-    TRY(array_prepare(&store->vectors, first, err));
-    array_drop_block(&store->vectors, block);
-    return OMENDB_OK;
-}
-
-static omendb_status vector_blocks_drop(struct collection *collection, omendb_error *err)
-{
-    for (uint32_t f = 0; f < collection->schema->vectors_count; f++) {
-        struct vector_store *store = &collection->vectors[f];
-        const uint32_t count = atomic_load_relaxed_u32(&store->node_count);
-        const uint32_t per_block = store->vectors.per_block;
-        /* Worth a scan only when a good part is free. */
-        if (store->free_count < count / 8 || store->free_count < per_block) continue;
-        for (uint32_t block = 0; block < count / per_block; block++)
-            TRY(vector_block_drop(store, block, err));
-    }
-    return OMENDB_OK;
-}
-
 omendb_status collection_reclaim(struct collection *collection, uint64_t oldest, uint64_t budget,
                                  omendb_error *err)
 {
     TRY(lists_rotate(collection, err));
+    TRY(collection_drop_blocks(collection, err));
     heap_settle(&collection->documents);
     heap_settle(&collection->id_texts);
     bool unlinked = false;
@@ -289,9 +257,9 @@ omendb_status collection_reclaim(struct collection *collection, uint64_t oldest,
         collection->dead_begin++;
         unlinked = true;
     }
+    if (status == OMENDB_OK) status = collection_compact(collection, budget, &unlinked, err);
     if (unlinked) collection->retiring_epoch = epoch_stamp(&collection->space->epoch);
     if (status != OMENDB_OK) return status;
-    TRY(vector_blocks_drop(collection, err));
     TRY(heap_compact(&collection->documents, budget, document_moved, collection, err));
     TRY(heap_compact(&collection->id_texts, budget, text_moved, collection, err));
 

@@ -117,7 +117,7 @@ struct heap_chunk { /* 8 bytes */
 struct id_bucket {                       /* 64 bytes */
     uint64_t entries[ID_BUCKET_ENTRIES]; /* hash << 32 | slot; all ones = empty */
     uint32_t overflow;                   /* Next bucket in the overflow array, or SLOT_NONE. */
-    uint32_t count;
+    uint32_t reserved;
 };
 
 /* ---- Log ---- */

@@ -259,6 +259,12 @@ omendb_status heap_read(struct heap *heap, uint64_t location, struct buffer *scr
     return OMENDB_OK;
 }
 
+/* Live bytes that a record has in a chunk: a run, even one of a single chunk, has all of them. */
+static uint32_t record_part(const struct heap_chunk *meta, uint32_t size)
+{
+    return size > HEAP_RUN_MIN ? meta->live : record_size(size);
+}
+
 omendb_status heap_release_reserve(struct heap *heap, uint64_t location, omendb_error *err)
 {
     struct record_header header;
@@ -270,7 +276,7 @@ omendb_status heap_release_reserve(struct heap *heap, uint64_t location, omendb_
         const uint32_t chunk = location_chunk(location) + i;
         TRY(array_prepare(&heap->meta, chunk, err));
         const struct heap_chunk *meta = meta_at(heap, chunk);
-        const uint32_t size = count > 1 ? meta->live : record_size(header.size);
+        const uint32_t size = record_part(meta, header.size);
         if (meta->live <= size && chunk != heap->current)
             TRY(array_prepare(&heap->chunks, chunk, err));
     }
@@ -286,7 +292,7 @@ void heap_release(struct heap *heap, uint64_t location)
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t chunk = location_chunk(location) + i;
         struct heap_chunk *meta = meta_at(heap, chunk);
-        const uint32_t size = count > 1 ? meta->live : record_size(header.size);
+        const uint32_t size = record_part(meta, header.size);
         assert(meta->live >= size);
         meta->live -= size;
         heap->live_bytes -= size;

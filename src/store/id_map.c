@@ -103,7 +103,7 @@ static void bucket_clear(struct id_bucket *bucket)
     for (uint32_t i = 0; i < ID_BUCKET_ENTRIES; i++)
         atomic_store_relaxed_u64(entry_at(bucket, i), empty_entry);
     atomic_store_relaxed_u32(overflow_of(bucket), SLOT_NONE);
-    bucket->count = 0;
+    bucket->reserved = 0;
 }
 
 static omendb_status chain_prepare(struct id_map *map, uint32_t index, omendb_error *err)

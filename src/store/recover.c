@@ -283,7 +283,7 @@ omendb_status recover_open(struct store *store, omendb_error *err)
                                   ? 0
                                   : 1;
         image_from(&store->live, &slots[live], live);
-        if (slots[live].root.ro_compat != 0 && !store->read_only)
+        if ((slots[live].root.ro_compat & ~FORMAT_RO_COMPAT_KNOWN) != 0 && !store->read_only)
             status = fail(err, OMENDB_ERR_UNSUPPORTED,
                           "%s: features of a newer version allow reading only", store->path);
         if (status == OMENDB_OK)
@@ -294,10 +294,8 @@ omendb_status recover_open(struct store *store, omendb_error *err)
     buffer_deinit(&catalog);
     TRY(status);
     if (store->read_only) return OMENDB_OK;
-    if (!store->live.clean || store->replayed_batches != 0) {
-        const uint64_t keep_from = store->previous_wal;
-        TRY(wal_start(&store->wal, keep_from, err));
-    }
+    /* After a clean close too: it may have been cut short between superblock and log. */
+    TRY(wal_start(&store->wal, store->previous_wal, err));
     if (store->replayed_batches == 0) return OMENDB_OK;
     store->live.catalog_changes = UINT64_MAX; /* Forces it. */
     status = checkpoint_run(store, CHECKPOINT_NORMAL, err);

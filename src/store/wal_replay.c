@@ -78,6 +78,9 @@ static omendb_status frame_deliver(struct replay *replay, const struct wal_frame
         replay->sequence = batch.sequence;
         at += (size_t)batch.size;
     }
+    if (at != replay->frame.size)
+        return fail(err, OMENDB_ERR_CORRUPT, "log segment %llu: a frame holds more than batches",
+                    (unsigned long long)replay->number);
     return OMENDB_OK;
 }
 

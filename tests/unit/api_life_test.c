@@ -252,6 +252,57 @@ static void every_failed_allocation_is_nomem_and_changes_nothing(void)
     OK(omendb_close(db, &err));
 }
 
+/* Enough documents that visiting them takes far more than a millisecond. */
+static void queries_end_when_their_time_is_over(void)
+{
+    enum { COUNT = 30000 };
+    omendb *db = open_memory();
+    omendb_collection *docs = make(db, "docs", OMENDB_F32, OMENDB_L2, 2);
+    uint64_t *ids = calloc(COUNT, sizeof *ids);
+    float(*vectors)[2] = calloc(COUNT, sizeof *vectors);
+    CHECK(ids != NULL && vectors != NULL);
+    for (uint64_t i = 0; i < COUNT; i++) {
+        ids[i] = i;
+        vectors[i][0] = (float)i;
+    }
+    omendb_rows rows = OMENDB_ROWS_INIT;
+    omendb_vectors column = OMENDB_VECTORS_INIT;
+    column.data = vectors;
+    column.dim = 2;
+    rows.count = COUNT;
+    rows.id_numbers = ids;
+    rows.vectors = &column;
+    rows.vectors_count = 1;
+    OK(omendb_collection_upsert(docs, &rows, &err));
+    omendb_documents *documents = NULL;
+    omendb_find_params find = OMENDB_FIND_PARAMS_INIT;
+    find.limit = COUNT;
+    find.flags = 3;
+    find.timeout_ms = 1;
+    find.filter =
+        "{\"$nor\":[{\"a\":1},{\"b\":1},{\"c.d\":{\"$gt\":1}},{\"e\":{\"$in\":[1,2,3]}}]}";
+    find.filter_size = strlen(find.filter);
+    FAILS(OMENDB_ERR_TIMEOUT, omendb_collection_find(docs, &find, &documents, &err));
+    find.timeout_ms = 0;
+    OK(omendb_collection_find(docs, &find, &documents, &err));
+    CHECK(omendb_documents_count(documents) == COUNT);
+    omendb_documents_destroy(documents);
+    omendb_hits *hits = NULL;
+    omendb_search_params params = OMENDB_SEARCH_PARAMS_INIT;
+    params.dim = 2;
+    params.queries = vectors;
+    params.query_count = 500;
+    params.timeout_ms = 1;
+    FAILS(OMENDB_ERR_TIMEOUT, omendb_collection_search(docs, &params, &hits, &err));
+    params.threads = 2;
+    FAILS(OMENDB_ERR_TIMEOUT, omendb_collection_search(docs, &params, &hits, &err));
+    CHECK(hits == NULL);
+    free(ids);
+    free(vectors);
+    omendb_collection_close(docs);
+    OK(omendb_close(db, &err));
+}
+
 static void the_six_seed_functions_keep_their_contract(void)
 {
     int ids[20];
@@ -334,6 +385,7 @@ int main(int argc, char **argv)
         {"the_fast_path_allocates_nothing", the_fast_path_allocates_nothing},
         {"every_failed_allocation_is_nomem_and_changes_nothing",
          every_failed_allocation_is_nomem_and_changes_nothing},
+        {"queries_end_when_their_time_is_over", queries_end_when_their_time_is_over},
         {"the_six_seed_functions_keep_their_contract", the_six_seed_functions_keep_their_contract},
         {NULL, NULL},
     };

@@ -293,6 +293,13 @@ static void bad_rows_change_nothing(void)
         FAILS(texts[i].status, put(docs, 1, OMENDB_F32, 2, good, texts[i].json));
         CHECK(strstr(err.message, "row 0") != NULL);
     }
+    char *huge = malloc(OMENDB_DOCUMENT_SIZE_MAX + 2);
+    CHECK(huge != NULL);
+    memset(huge, ' ', OMENDB_DOCUMENT_SIZE_MAX + 1);
+    memcpy(huge, "{}", 2);
+    huge[OMENDB_DOCUMENT_SIZE_MAX + 1] = '\0';
+    FAILS(OMENDB_ERR_ARGUMENT, put(docs, 1, OMENDB_F32, 2, good, huge));
+    free(huge);
     rows = good_rows;
     rows.json = "{}{}";
     FAILS(OMENDB_ERR_ARGUMENT, omendb_collection_upsert(docs, &rows, &err));

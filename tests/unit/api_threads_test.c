@@ -289,6 +289,49 @@ static void drops_and_interrupts_meet_queries_politely(void)
     CHECK(omendb_close(db, &err) == OMENDB_OK);
 }
 
+/* ---- Interrupts ---- */
+
+static void patient(void *context)
+{
+    omendb_collection *collection = context;
+    omendb_status status = OMENDB_OK;
+    while (status == OMENDB_OK) {
+        omendb_error err;
+        uint64_t count = 0;
+        status = omendb_collection_count(collection, "{\"g\":{\"$gte\":1}}", 16, &count, &err);
+    }
+    CHECK(status == OMENDB_ERR_INTERRUPTED);
+    atomic_store_release_u32(&stop, 1);
+}
+
+static void an_interrupt_ends_a_running_query(void)
+{
+    omendb_error err;
+    struct thread thread = {0};
+    struct rows *rows = calloc(1, sizeof *rows);
+    CHECK(rows != NULL && omendb_open(":memory:", NULL, &db, &err) == OMENDB_OK);
+    omendb_collection *collection = make("a");
+    for (uint32_t i = 0; i < 100; i++) {
+        rows_make(rows, (uint64_t)i * DOCUMENTS, i);
+        CHECK(omendb_collection_upsert(collection, &rows->rows, &err) == OMENDB_OK);
+    }
+    atomic_store_release_u32(&stop, 0);
+    CHECK(thread_start(&thread, "patient", patient, collection, &err) == OMENDB_OK);
+    while (atomic_load_acquire_u32(&stop) == 0) {
+        omendb_interrupt(db);
+        thread_yield();
+    }
+    thread_join(&thread);
+    /* What begins afterwards isn't touched. */
+    uint64_t count = 0;
+    CHECK(omendb_collection_count(collection, "{\"g\":{\"$gte\":1}}", 16, &count, &err) ==
+          OMENDB_OK);
+    CHECK(count == 99 * DOCUMENTS);
+    free(rows);
+    omendb_collection_close(collection);
+    CHECK(omendb_close(db, &err) == OMENDB_OK);
+}
+
 /* ---- The seed functions share one collection ---- */
 
 static void seed_user(void *context)
@@ -325,6 +368,7 @@ int main(int argc, char **argv)
         {"readers_see_whole_batches", readers_see_whole_batches},
         {"every_document_is_deleted_once", every_document_is_deleted_once},
         {"drops_and_interrupts_meet_queries_politely", drops_and_interrupts_meet_queries_politely},
+        {"an_interrupt_ends_a_running_query", an_interrupt_ends_a_running_query},
         {"seed_functions_may_be_called_by_all", seed_functions_may_be_called_by_all},
         {NULL, NULL},
     };

@@ -30,6 +30,7 @@ static int text_reserve(struct text *text, size_t more)
 
 static int text_append(struct text *text, const char *data, size_t size)
 {
+    if (size == 0) return 0; /* memcpy() takes no NULL. */
     if (text_reserve(text, size) < 0) return -1;
     memcpy(text->data + text->size, data, size);
     text->size += size;

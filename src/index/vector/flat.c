@@ -349,12 +349,16 @@ static omendb_status flat_scan_codes(struct flat_search *search, const struct ve
         uint32_t count = in_block < CODES_CHUNK ? in_block : CODES_CHUNK;
         if (count > search->node_end - node) count = search->node_end - node;
         uint32_t found = count;
+        const uint8_t *at = NULL;
         if (node < coded) {
-            const uint8_t *at = array_read(rows, node, err);
-            if (at == NULL) return err != NULL ? err->status : OMENDB_ERR_CORRUPT;
+            omendb_error cause = {0};
+            at = array_read(rows, node, &cause);
+            if (cause.status != OMENDB_OK) return fail(err, cause.status, "%s", cause.message);
+        }
+        if (at != NULL) {
             found = codes_bounds(&search->workspace->codes, at, count, flat_upper_limit(search),
                                  bounds);
-        } else {
+        } else { /* No codes: nothing is known. */
             for (uint32_t i = 0; i < count; i++)
                 bounds[i] = (struct code_bound){i, -INFINITY, INFINITY};
         }
@@ -484,17 +488,29 @@ static void flat_add_stats(struct flat_stats *stats, const struct flat_stats *mo
     stats->filtered += more->filtered;
 }
 
+/* Did vectors change their nodes since `before`? Then the scan may have missed one. */
+static bool flat_moved(const struct vector_store *vectors, uint64_t before)
+{
+    return before % 2 != 0 || collection_moves(vectors) != before;
+}
+
 static omendb_status flat_search_either(const struct flat_query *query, bool brute,
                                         struct flat_workspace *workspace, struct flat_hit *hits,
                                         uint32_t *found, struct flat_stats *stats,
                                         omendb_error *err)
 {
     omendb_error cause = {0}; /* Some callees tell a failure by `err` alone. */
-    struct flat_search search;
-    flat_begin(&search, query, workspace);
-    omendb_status status = flat_collect(&search, brute, &cause);
-    if (status == OMENDB_OK) status = flat_finish(&search, hits, found, &cause);
-    flat_add_stats(stats, &search.stats);
+    const struct vector_store *vectors = &query->collection->vectors[query->field];
+    omendb_status status = OMENDB_OK;
+    uint64_t moves = 0;
+    do {
+        struct flat_search search;
+        moves = collection_moves(vectors);
+        flat_begin(&search, query, workspace);
+        status = flat_collect(&search, brute, &cause);
+        if (status == OMENDB_OK) status = flat_finish(&search, hits, found, &cause);
+        flat_add_stats(stats, &search.stats);
+    } while (status == OMENDB_OK && flat_moved(vectors, moves));
     if (status != OMENDB_OK && err != NULL) *err = cause;
     return status;
 }
@@ -580,7 +596,7 @@ static void flat_batch_range(void *context, uint32_t index)
 }
 
 /* One query, its nodes in `parts` ranges; the answers meet in the first lane. */
-static omendb_status flat_batch_ranges(struct flat_batch *batch, uint32_t parts,
+static omendb_status flat_batch_ranges_once(struct flat_batch *batch, uint32_t parts,
                                        struct flat_hit *hits, uint32_t *found,
                                        struct flat_stats *stats, omendb_error *err)
 {
@@ -617,6 +633,19 @@ static omendb_status flat_batch_ranges(struct flat_batch *batch, uint32_t parts,
     if (status == OMENDB_OK) status = flat_finish(first, hits, found, &cause);
     if (status != OMENDB_OK && err != NULL) *err = cause;
     return status;
+}
+
+static omendb_status flat_batch_ranges(struct flat_batch *batch, uint32_t parts,
+                                       struct flat_hit *hits, uint32_t *found,
+                                       struct flat_stats *stats, omendb_error *err)
+{
+    const struct flat_query *query = &batch->queries[0];
+    const struct vector_store *vectors = &query->collection->vectors[query->field];
+    for (;;) {
+        const uint64_t moves = collection_moves(vectors);
+        TRY(flat_batch_ranges_once(batch, parts, hits, found, stats, err));
+        if (!flat_moved(vectors, moves)) return OMENDB_OK;
+    }
 }
 
 omendb_status flat_search_batch(const struct flat_query *queries, uint32_t count, uint32_t threads,

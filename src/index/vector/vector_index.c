@@ -87,7 +87,7 @@ static omendb_status vector_index_attach_field(struct collection *collection, ui
     index->rows = collection_derived(collection, field, ARRAY_CODES);
     index->params = collection_derived(collection, field, ARRAY_CODE_PARAMS);
     if (index->rows == NULL)
-        status = collection_add_derived(collection, field, ARRAY_CODES, stride, true, &index->rows,
+        status = collection_add_derived(collection, field, ARRAY_CODES, stride, false, &index->rows,
                                         err);
     if (status == OMENDB_OK && index->params == NULL)
         status = collection_add_derived(collection, field, ARRAY_CODE_PARAMS, params_stride, false,
@@ -279,7 +279,8 @@ omendb_status vector_index_verify(struct collection *collection, uint32_t field,
             status = collection_vector(collection, field, node, &vector, &cause);
         if (status == OMENDB_OK) {
             row = array_read(index->rows, node, &cause);
-            status = row == NULL ? OMENDB_ERR_CORRUPT : OMENDB_OK;
+            if (row == NULL && cause.status == OMENDB_OK) continue; /* No code: no bound. */
+            status = cause.status;
         }
         if (status != OMENDB_OK) {
             (void)snprintf(text, sizeof text, "codes: field %u, node %u: %.100s", field, node,
