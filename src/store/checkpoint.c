@@ -84,9 +84,18 @@ static bool nothing_to_do(const struct store *store)
            store->live.sequence + 1 == store->next_sequence;
 }
 
-/* Space that another checkpoint would give back although nothing was written since the last. */
-static bool wants_compaction(const struct store *store)
+/* Much of the file is free, so that blocks from its end should move into gaps before it. */
+static bool wants_shrinking(const struct space *space, enum checkpoint_kind kind)
 {
+    const uint32_t used = space->map.taken_count - (uint32_t)space->released_count;
+    const uint32_t end = space->map.end;
+    return end >= 32 && end - used > end / (kind == CHECKPOINT_CLOSE ? 8 : 2);
+}
+
+/* Space that another checkpoint would give back although nothing was written since the last. */
+static bool wants_compaction(const struct store *store, enum checkpoint_kind kind)
+{
+    if (wants_shrinking(&store->space, kind)) return true;
     for (size_t i = 0; i < store->collections_count; i++)
         if (collection_wants_compaction(store->collections[i])) return true;
     return false;
@@ -149,10 +158,10 @@ static omendb_status catalog_build(struct checkpoint *run, omendb_error *err)
 static omendb_status shrink(struct checkpoint *run, omendb_error *err)
 {
     struct space *space = &run->store->space;
-    const uint32_t end = block_map_trim(&space->map);
+    (void)block_map_trim(&space->map);
     const uint32_t used = space->map.taken_count - (uint32_t)space->released_count;
     struct relocation relocation = {.budget = run->kind == CHECKPOINT_CLOSE ? 4096 : 64};
-    if (end < 32 || end - used <= end / (run->kind == CHECKPOINT_CLOSE ? 8 : 2)) return OMENDB_OK;
+    if (!wants_shrinking(space, run->kind)) return OMENDB_OK;
     /* Only as far as free blocks below the limit reach. */
     relocation.limit = used + used / 16 + BLOCK_FIRST;
     const uint32_t free_below = block_map_free_below(&space->map, relocation.limit);
@@ -292,7 +301,7 @@ static omendb_status run_locked(struct store *store, struct checkpoint *run, ome
     omendb_status status = store_writable(store, err);
     if (status == OMENDB_OK && nothing_to_do(store)) {
         /* Giving space back takes a few checkpoints; without progress it isn't tried for ever. */
-        if (store->idle_checkpoints >= IDLE_CHECKPOINTS_MAX || !wants_compaction(store)) {
+        if (store->idle_checkpoints >= IDLE_CHECKPOINTS_MAX || !wants_compaction(store, run->kind)) {
             mutex_unlock(&store->writer);
             return OMENDB_OK;
         }

@@ -11,7 +11,7 @@ enum {
     WAL_SIZE_LIMIT = 256 << 20, /* Log bytes at which writers wait for the checkpoint. */
     IDLE_MARK_MS = 200,         /* Without a commit for so long: cover the last frame. */
     IDLE_CHECKPOINT_MS = 2000,  /* ... and write what changed into the file. */
-    IDLE_CHECKPOINTS_MAX = 6, /* In a row without a commit: unlink, two rotations, moves, two more. */
+    IDLE_CHECKPOINTS_MAX = 12, /* In a row without a commit: unlink, two rotations, moves, again. */
     COMPACT_BUDGET = 8 << 20,   /* Document bytes moved by one checkpoint. */
     COMMIT_COLLECTIONS = 4      /* Collections of a batch whose counts need no allocation. */
 };

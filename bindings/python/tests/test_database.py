@@ -1,5 +1,6 @@
 """Opening, closing, crashing; collections, batches, errors, signals."""
 
+import gc
 import os
 import pathlib
 import re
@@ -496,12 +497,15 @@ def test_nothing_leaks(path):
                     batch.upsert(c, 1, rows[0])
                 db.stats(), db.collections(), db.collection("c").describe()
 
-        work(100)
-        before = resident()
+        work(200)
+        gc.collect()
+        memory, blocks = resident(), sys.getallocatedblocks()
         work(300)
-        grown = resident() - before
-    # 300 rounds handle some 40 MB: a leak of one row in a hundred would show.
-    assert grown < 8 << 20, grown
+        gc.collect()
+        blocks, memory = sys.getallocatedblocks() - blocks, resident() - memory
+    # One object a round would be 300 blocks; the hits of one search in six 8 MiB.
+    assert blocks < 250, blocks
+    assert memory < 8 << 20, memory
 
 
 def test_the_stubs_agree_with_the_extension(tmp_path):
@@ -512,3 +516,11 @@ def test_the_stubs_agree_with_the_extension(tmp_path):
         [*command, "--ignore-unused-allowlist"], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_example_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
+    for code in re.findall("```python\n(.*?)```", text, re.S):
+        exec(compile(code, "README.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("a 0.99")
