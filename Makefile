@@ -24,8 +24,6 @@ dev: ## everything with assertions, tests included, into build/dev
 	@cmake --build --preset dev -j $(JOBS)
 
 demo: ## what OmenDB does, on real data, in two minutes: installs, builds, shows
-	@tools/install_dependencies.sh demo
-	@$(MAKE) --no-print-directory build
 	@demo/run.sh
 
 test: ## every test (about a quarter of an hour on two cores)

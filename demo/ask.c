@@ -167,12 +167,21 @@ static double from_half(uint16_t half)
     return sign * ldexp(1024 + fraction, exponent - 25);
 }
 
-static double cosine_distance(const float *query, const double *row)
+/* The nearest half of a number, ties to even: queries are converted to the type of the field
+ * (omendb.h). A half has 11 bits of fraction, and no exponent below -14. */
+static double round_to_half(double value)
+{
+    const int exponent = value == 0 ? -14 : ilogb(value);
+    const double step = ldexp(1, (exponent < -14 ? -14 : exponent) - 10);
+    return nearbyint(value / step) * step;
+}
+
+static double cosine_distance(const double *query, const double *row)
 {
     double dot = 0, query_square = 0, row_square = 0;
     for (size_t i = 0; i < READER_DIM; i++) {
-        dot += (double)query[i] * row[i];
-        query_square += (double)query[i] * (double)query[i];
+        dot += query[i] * row[i];
+        query_square += query[i] * query[i];
         row_square += row[i] * row[i];
     }
     return 1 - dot / sqrt(query_square * row_square);
@@ -221,8 +230,10 @@ size_t ask_verify(omendb_collection *collection, const struct reader_packages *p
     }
     for (size_t q = 0; q < queries->count; q++) {
         const float *query = queries->vectors + q * READER_DIM;
+        double rounded[READER_DIM];
+        for (size_t i = 0; i < READER_DIM; i++) rounded[i] = round_to_half((double)query[i]);
         for (size_t r = 0; r < packages->count; r++) {
-            distances[r] = cosine_distance(query, rows + r * READER_DIM);
+            distances[r] = cosine_distance(rounded, rows + r * READER_DIM);
         }
         for (size_t f = 0; f < filters_count; f++) {
             size_t count = 0;

@@ -41,6 +41,11 @@ static uint64_t resident_bytes(void)
     return kilobytes * 1024;
 }
 
+static uint64_t engine_bytes(omendb *db)
+{
+    return load_stat(db, "\"array_bytes\":") + load_stat(db, "\"heap_bytes\":");
+}
+
 static uint64_t file_bytes(const char *path)
 {
     struct stat status;
@@ -74,12 +79,13 @@ static void show_load(const char *path, const struct reader_packages *packages)
     for (size_t begin = 0; begin < packages->count; begin += BATCH_ROWS) {
         const size_t left = packages->count - begin;
         load_batch(collection, packages, begin, left < BATCH_ROWS ? left : BATCH_ROWS);
-        screen_bar(begin, packages->count);
+        screen_bar(packages->count < begin + BATCH_ROWS ? packages->count : begin + BATCH_ROWS,
+                   packages->count);
     }
     const double seconds = screen_now() - start;
     screen_bar_clear();
     const uint64_t after = resident_bytes();
-    const uint64_t engine = load_stat(db, "\"array_bytes\":") + load_stat(db, "\"heap_bytes\":");
+    const uint64_t engine = engine_bytes(db);
     omendb_collection_close(collection);
     load_close(db);
 
@@ -89,9 +95,10 @@ static void show_load(const char *path, const struct reader_packages *packages)
     screen_fact("Loaded", "%s documents in %s: %s a second", screen_count(packages->count).text,
                 screen_seconds(seconds).text,
                 screen_count((uint64_t)((double)packages->count / seconds)).text);
-    screen_fact("On disk", "%s, for %s of vectors and %s of ids and JSON",
+    screen_fact("On disk", "%s: %s of vectors, %s of ids and JSON;",
                 screen_bytes(file_bytes(path)).text, screen_bytes(vectors_size).text,
                 screen_bytes(text_size).text);
+    screen_fact("", "the rest finds them: short codes of the vectors, a map of the ids");
     screen_fact("In memory", "%s by the engine's count; the process grew by %s",
                 screen_bytes(engine).text, screen_bytes(after > before ? after - before : 0).text);
 }
@@ -135,10 +142,13 @@ static void show_reopening(const char *path, const struct reader_queries *querie
     const double opened = screen_now();
     ask_first(collection, queries);
     const double answered = screen_now();
+    const uint64_t engine = engine_bytes(db);
     omendb_collection_close(collection);
     load_close(db);
     screen_fact("Opened", "in %s; first answer after %s", screen_seconds(opened - start).text,
                 screen_seconds(answered - start).text);
+    screen_fact("In memory", "%s by the engine's count: the vectors stay in the file",
+                screen_bytes(engine).text);
 }
 
 static void show_crash(const char *path, const char *data_folder,

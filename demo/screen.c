@@ -148,7 +148,8 @@ double screen_now(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-static void complain(const char *format, va_list arguments, const char *reason)
+__attribute__((format(printf, 1, 0))) static void complain(const char *format, va_list arguments,
+                                                           const char *reason)
 {
     screen_bar_clear();
     (void)fflush(stdout);

@@ -22,7 +22,7 @@ import subprocess
 import sys
 
 LINES_MAX = 800
-C_FOLDERS = ("include", "src", "tests", "cli", "bindings", "server", "cluster", "bench", "examples")
+C_FOLDERS = ("include", "src", "tests", "cli", "bindings", "server", "cluster", "bench", "demo", "examples")
 TEXT_ENDINGS = {".c", ".h", ".cc", ".cpp", ".py", ".pyi", ".sh", ".md", ".txt", ".cmake", ".toml",
                 ".json", ".yml", ".yaml", ".rs", ".1", ".5", ".7", ".in", ".map", ""}
 # In two halves each, so that this file may stand in the tree that it checks.

@@ -23,6 +23,7 @@ build=(
     'libc6-dev: header stdio.h'
     'cmake: command -v cmake'
     'ninja-build: command -v ninja'
+    'pkg-config: command -v pkg-config'
     'libxxhash-dev: header xxhash.h'
     'libjansson-dev: header jansson.h'
 )

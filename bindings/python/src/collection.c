@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* Work of one call above which it may last long enough for a user to press Ctrl-C: documents
- * looked at, or written. Some 50 ms on the reference machine. */
+ * looked at, or written. Below, the hop to another thread could show (see call.c). */
 enum { SCAN_LASTS = 1 << 18, WRITE_LASTS = 4096 };
 
 int py_collection_enter(struct module_state *state, struct collection *collection)
