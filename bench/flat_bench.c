@@ -11,8 +11,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "index/index.h"
 #include "index/vector/flat.h"
+#include "query/indexes.h"
 #include "store/store.h"
 
 enum { THREADS_MAX = 16, ROUNDS = 5, BATCH_ROWS = 500 };
@@ -94,7 +94,7 @@ int main(int argc, char **argv)
                                           .interval_ms = 100,
                                           .wal_size_max = 64 << 20,
                                           .wal_segment_size = 16 << 20,
-                                          .hooks = *index_hooks_all()};
+                                          .hooks = *indexes_hooks_all()};
     const omendb_vector_field field = {.struct_size = (uint32_t)sizeof field,
                                        .dim = dim,
                                        .name = "v",

@@ -114,9 +114,9 @@ static void batch_fill(struct batch *batch, uint64_t first, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         batch->ids[i] = first + i;
         batch->offsets[i] = at;
-        const int size = snprintf(batch->json + at, JSON_SIZE,
-                                  "{\"title\":\"document %llu\",\"year\":%u,\"tag\":\"%c\"}",
-                                  (unsigned long long)(first + i), 1990 + i % 35, 'a' + (int)(i % 26));
+        const int size = snprintf(
+            batch->json + at, JSON_SIZE, "{\"title\":\"document %llu\",\"year\":%u,\"tag\":\"%c\"}",
+            (unsigned long long)(first + i), 1990 + i % 35, 'a' + (int)(i % 26));
         at += (uint64_t)size;
     }
     batch->offsets[count] = at;
@@ -265,9 +265,8 @@ static double commits_per_s(uint32_t threads, double seconds)
     omendb_collection *collection = made(db, 0);
     const double begin = now_s();
     for (uint32_t i = 0; i < threads; i++) {
-        committers[i] = (struct committer){.collection = collection,
-                                           .first = (uint64_t)i << 32,
-                                           .until = begin + seconds};
+        committers[i] = (struct committer){
+            .collection = collection, .first = (uint64_t)i << 32, .until = begin + seconds};
         if (pthread_create(&handles[i], NULL, commit_loop, &committers[i]) != 0) exit(3);
     }
     for (uint32_t i = 0; i < threads; i++) {
@@ -345,7 +344,8 @@ static double open_and_ask(uint32_t dim, double *opened)
 static void drop_page_cache(void)
 {
     const int file = open(path, O_RDONLY);
-    if (file < 0 || fsync(file) != 0 || posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED) != 0) exit(3);
+    if (file < 0 || fsync(file) != 0 || posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED) != 0)
+        exit(3);
     (void)close(file);
 }
 
@@ -361,7 +361,8 @@ static void bench_open(uint64_t rows, uint32_t dim)
     (void)load(collection, rows, dim, &cpu, &json);
     omendb_collection_close(collection);
     DIE_UNLESS(omendb_close(db, &failure));
-    for (int round = 0; round < ROUNDS; round++) answered[round] = open_and_ask(dim, &opened[round]);
+    for (int round = 0; round < ROUNDS; round++)
+        answered[round] = open_and_ask(dim, &opened[round]);
     qsort(opened, ROUNDS, sizeof *opened, double_compare);
     qsort(answered, ROUNDS, sizeof *answered, double_compare);
     double cold_opened = 0;
@@ -435,16 +436,15 @@ static void bench_size(uint64_t rows, uint32_t dim)
         DIE_UNLESS(omendb_stats(db, &stats, &failure));
         const uint64_t at_rest = file_bytes(path);
         const uint64_t resident = resident_bytes();
-        (void)printf("{\"bench\":\"size\",\"row\":\"A10\",\"rows\":%llu,\"dim\":%u,"
-                     "\"raw_bytes\":%llu,\"file_bytes\":%llu,\"file_over_raw\":%.3f,"
-                     "\"code_bytes\":%llu,\"authoritative_over_raw\":%.3f,\"empty_bytes\":%llu,"
-                     "\"rss_growth_bytes\":%llu,\"rss_over_raw\":%.3f}\n",
-                     (unsigned long long)rows, dim, (unsigned long long)raw,
-                     (unsigned long long)at_rest, (double)at_rest / (double)raw,
-                     (unsigned long long)(rows * (dim + 16)),
-                     (double)(at_rest - rows * (dim + 16)) / (double)raw,
-                     (unsigned long long)empty, (unsigned long long)(resident - before),
-                     (double)(resident - before) / (double)raw);
+        (void)printf(
+            "{\"bench\":\"size\",\"row\":\"A10\",\"rows\":%llu,\"dim\":%u,"
+            "\"raw_bytes\":%llu,\"file_bytes\":%llu,\"file_over_raw\":%.3f,"
+            "\"code_bytes\":%llu,\"authoritative_over_raw\":%.3f,\"empty_bytes\":%llu,"
+            "\"rss_growth_bytes\":%llu,\"rss_over_raw\":%.3f}\n",
+            (unsigned long long)rows, dim, (unsigned long long)raw, (unsigned long long)at_rest,
+            (double)at_rest / (double)raw, (unsigned long long)(rows * (dim + 16)),
+            (double)(at_rest - rows * (dim + 16)) / (double)raw, (unsigned long long)empty,
+            (unsigned long long)(resident - before), (double)(resident - before) / (double)raw);
         (void)fflush(stdout);
         omendb_text_destroy(stats);
         DIE_UNLESS(omendb_close(db, &failure));

@@ -20,10 +20,11 @@ import os
 import struct
 import sys
 
-from omen_file import Corrupt, File, Unsupported
-from omen_log import Log, State
-from omen_verify import verify
-import xxh3
+from omen_reader import xxh3
+from omen_reader.document import Corrupt
+from omen_reader.file import File, Unsupported
+from omen_reader.log import Log, State
+from omen_reader.verify import verify
 
 ELEMENTS = {0: ("f32", "f"), 1: ("f16", "e"), 2: ("bf16", None), 3: ("i8", "b"), 4: ("u8", "B")}
 

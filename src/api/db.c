@@ -3,8 +3,8 @@
 
 #include "api/handles.h"
 #include "base/alloc.h"
-#include "index/index.h"
 #include "os/cpu.h"
+#include "query/indexes.h"
 #include "query/params.h"
 
 enum {
@@ -45,7 +45,7 @@ static omendb_status read_options(const omendb_options *from, struct store_optio
 omendb_status omendb_open(const char *path, const omendb_options *options, omendb **out,
                           omendb_error *err)
 {
-    struct store_options store_options = {.vfs = vfs_real(), .hooks = *index_hooks_all()};
+    struct store_options store_options = {.vfs = vfs_real(), .hooks = *indexes_hooks_all()};
     TRY(handles_check_pointer(path, "path", err));
     TRY(handles_check_pointer(out, "out", err));
     if (path[0] == '\0') return fail(err, OMENDB_ERR_ARGUMENT, "path is empty");

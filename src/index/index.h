@@ -42,7 +42,4 @@
 
 #include "store/collection.h"
 
-/* The hooks of all indexes there are, for struct store_options. Static storage. */
-const struct index_hooks *index_hooks_all(void);
-
 #endif /* INDEX_INDEX_H */

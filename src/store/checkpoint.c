@@ -35,28 +35,28 @@ struct checkpoint {
     size_t releases;
 };
 
-static omendb_status add_releases(void *context, struct array *array, omendb_error *err)
+static omendb_status array_releases_counted(void *context, struct array *array, omendb_error *err)
 {
     (void)err;
     *(size_t *)context += array_releases(array);
     return OMENDB_OK;
 }
 
-static omendb_status thaw_durable(void *context, struct array *array, omendb_error *err)
+static omendb_status array_published(void *context, struct array *array, omendb_error *err)
 {
     (void)context, (void)err;
     array_thaw(array, true);
     return OMENDB_OK;
 }
 
-static omendb_status thaw_failed(void *context, struct array *array, omendb_error *err)
+static omendb_status array_abandoned(void *context, struct array *array, omendb_error *err)
 {
     (void)context, (void)err;
     array_thaw(array, false);
     return OMENDB_OK;
 }
 
-static omendb_status write_frozen(void *context, struct array *array, omendb_error *err)
+static omendb_status array_written(void *context, struct array *array, omendb_error *err)
 {
     (void)context;
     return array_write_frozen(array, err);
@@ -66,13 +66,13 @@ struct relocation {
     uint32_t limit, budget;
 };
 
-static omendb_status relocate(void *context, struct array *array, omendb_error *err)
+static omendb_status array_relocated(void *context, struct array *array, omendb_error *err)
 {
     struct relocation *relocation = context;
     return array_relocate(array, relocation->limit, &relocation->budget, err);
 }
 
-static omendb_status release_array(void *context, struct array *array, omendb_error *err)
+static omendb_status array_released(void *context, struct array *array, omendb_error *err)
 {
     (void)context;
     return array_release_blocks(array, err);
@@ -167,7 +167,7 @@ static omendb_status shrink(struct checkpoint *run, omendb_error *err)
     const uint32_t free_below = block_map_free_below(&space->map, relocation.limit);
     if (free_below < relocation.budget) relocation.budget = free_below;
     for (size_t i = 0; i < run->count && relocation.budget > 0; i++)
-        TRY(collection_each_array(run->collections[i], relocate, &relocation, err));
+        TRY(collection_each_array(run->collections[i], array_relocated, &relocation, err));
     return OMENDB_OK;
 }
 
@@ -207,13 +207,14 @@ static omendb_status write_image(struct checkpoint *run, omendb_error *err)
 {
     struct store *store = run->store;
     for (size_t i = 0; i < run->count; i++)
-        TRY(collection_each_array(run->collections[i], write_frozen, NULL, err));
+        TRY(collection_each_array(run->collections[i], array_written, NULL, err));
     TRY(shrink(run, err));
     TRY(catalog_build(run, err));
     TRY(catalog_store(&store->space, &run->catalog, &run->root, &run->payload, err));
     run->releases = store->live.catalog_refs;
     for (size_t i = 0; i < run->count; i++)
-        TRY(collection_each_array(run->collections[i], add_releases, &run->releases, err));
+        TRY(collection_each_array(run->collections[i], array_releases_counted, &run->releases,
+                                  err));
     TRY(space_release_reserve(&store->space, run->releases, err));
     if (!MUTANT(no_sync_before_superblock)) TRY(sync_file(store, err));
     if (MUTANT(early_wal_recycle)) (void)wal_release(&store->wal, run->wal.segment, NULL);
@@ -236,11 +237,11 @@ static void publish_image(struct checkpoint *run)
     struct space *space = &store->space;
     const uint64_t generation = space->generation + 1;
     for (size_t i = 0; i < run->count; i++)
-        (void)collection_each_array(run->collections[i], thaw_durable, NULL, NULL);
+        (void)collection_each_array(run->collections[i], array_published, NULL, NULL);
     for (uint32_t i = 0; i < live->catalog_refs; i++)
         space_release(space, catalog_ref(&live->payload, i).block, generation);
     for (size_t i = 0; i < run->dropped_count; i++) {
-        (void)collection_each_array(store->dropped[i], release_array, NULL, NULL);
+        (void)collection_each_array(store->dropped[i], array_released, NULL, NULL);
         collection_unpin(store->dropped[i]);
     }
     for (size_t i = run->dropped_count; i < store->dropped_count; i++)
@@ -273,7 +274,7 @@ static void abandon_image(struct checkpoint *run)
     for (uint32_t i = 0; i < run->root.catalog_refs && !undecided; i++)
         space_give_back(&store->space, catalog_ref(&run->payload, i).block);
     for (size_t i = 0; i < run->frozen; i++)
-        (void)collection_each_array(run->collections[i], thaw_failed, NULL, NULL);
+        (void)collection_each_array(run->collections[i], array_abandoned, NULL, NULL);
 }
 
 static void checkpoint_deinit(struct checkpoint *run)
@@ -301,7 +302,8 @@ static omendb_status run_locked(struct store *store, struct checkpoint *run, ome
     omendb_status status = store_writable(store, err);
     if (status == OMENDB_OK && nothing_to_do(store)) {
         /* Giving space back takes a few checkpoints; without progress it isn't tried for ever. */
-        if (store->idle_checkpoints >= IDLE_CHECKPOINTS_MAX || !wants_compaction(store, run->kind)) {
+        if (store->idle_checkpoints >= IDLE_CHECKPOINTS_MAX ||
+            !wants_compaction(store, run->kind)) {
             mutex_unlock(&store->writer);
             return OMENDB_OK;
         }

@@ -339,21 +339,6 @@ omendb_status collection_vector(struct collection *collection, uint32_t field, u
 
 /* ---- Staging ---- */
 
-static struct slot *slot_at(struct collection *collection, uint32_t slot)
-{
-    return array_at_writable(&collection->slots, slot);
-}
-
-static void store64(uint64_t *member, uint64_t value)
-{
-    atomic_store_release_u64((atomic_u64 *)(void *)member, value); /* with slot_load() */
-}
-
-static void store32(uint32_t *member, uint32_t value)
-{
-    atomic_store_release_u32((atomic_u32 *)(void *)member, value); /* with slot_load32() */
-}
-
 /* The version that is alive now, or SLOT_NONE: at most one of the chain. */
 static omendb_status alive_find(struct collection *collection, uint32_t newest, uint32_t *out,
                                 omendb_error *err)
@@ -407,7 +392,7 @@ static omendb_status slot_reserve(struct collection *collection, uint32_t *out, 
 static void slot_take(struct collection *collection, uint32_t slot)
 {
     if (collection->free_head == slot) {
-        collection->free_head = slot_at(collection, slot)->next;
+        collection->free_head = slot_writable(collection, slot)->next;
         collection->free_count--;
     } else {
         assert(slot == atomic_load_relaxed_u32(&collection->slot_count));
@@ -472,15 +457,15 @@ static void vector_write(struct collection *collection, uint32_t field, uint32_t
     struct vector_store *store = &collection->vectors[field];
     struct slot_link *link = array_at_writable(&store->links, slot);
     if (!plan->present) {
-        store32(&link->node, SLOT_NONE);
-        store32(&link->next, SLOT_NONE);
+        publish32(&link->node, SLOT_NONE);
+        publish32(&link->next, SLOT_NONE);
         return;
     }
     struct node *node = array_at_writable(&store->nodes, plan->node);
     if (plan->shared) {
-        store32(&link->next, node->head);
-        store32(&link->node, plan->node);
-        store32(&node->head, slot);
+        publish32(&link->next, node->head);
+        publish32(&link->node, plan->node);
+        publish32(&node->head, slot);
         return;
     }
     if (store->free_head == plan->node) {
@@ -491,10 +476,10 @@ static void vector_write(struct collection *collection, uint32_t field, uint32_t
     if (collection->hooks != NULL && collection->hooks->node_write != NULL)
         collection->hooks->node_write(collection->hooks->context, collection, field, plan->node,
                                       plan->bytes);
-    store32(&link->next, SLOT_NONE);
-    store32(&link->node, plan->node);
-    store32(&node->head, slot);
-    store32(&node->flags, 0); /* with collection_node_head() */
+    publish32(&link->next, SLOT_NONE);
+    publish32(&link->node, plan->node);
+    publish32(&node->head, slot);
+    publish32(&node->flags, 0); /* with collection_node_head() */
     (void)atomic_add_u32(&store->nodes_live, 1);
     if (plan->node == atomic_load_relaxed_u32(&store->node_count))
         atomic_store_release_u32(&store->node_count, plan->node + 1); /* with readers' scans */
@@ -519,7 +504,7 @@ static omendb_status bookkeeping_reserve(struct collection *collection, struct s
 
 static void version_end(struct collection *collection, uint32_t slot, uint64_t sequence)
 {
-    store64(&slot_at(collection, slot)->death, sequence); /* with slot_visible() */
+    publish64(&slot_writable(collection, slot)->death, sequence); /* with slot_visible() */
     collection->dead[collection->dead_end++] = slot;
     (void)atomic_fetch_sub(&collection->live_count, 1);
 }
@@ -570,22 +555,22 @@ omendb_status collection_stage_upsert(struct collection *collection, const struc
 
     /* From here on nothing fails. */
     slot_take(collection, slot);
-    struct slot *record = slot_at(collection, slot);
+    struct slot *record = slot_writable(collection, slot);
     uint64_t id_word = op->id_number;
-    if (newest != SLOT_NONE) id_word = slot_at(collection, newest)->id;
+    if (newest != SLOT_NONE) id_word = slot_writable(collection, newest)->id;
     else if (op->id_is_text != 0)
         id_word = heap_append(&collection->id_texts, operation_id_text(op), op->id_size, hash);
     const uint64_t document = heap_append(&collection->documents, operation_document(op),
                                           op->document_size, slot);
     /* birth before death: who sees the new death sees a birth that is beyond its snapshot. */
-    store64(&record->birth, stage->sequence);
-    store64(&record->document, document);
-    store64(&record->id, id_word);
+    publish64(&record->birth, stage->sequence);
+    publish64(&record->document, document);
+    publish64(&record->id, id_word);
     record->hash = hash;
-    store32(&record->previous, newest);
+    publish32(&record->previous, newest);
     record->next = SLOT_NONE;
-    store32(&record->flags, op->id_is_text != 0 ? SLOT_ID_TEXT : 0);
-    store64(&record->death, SEQUENCE_NEVER); /* with slot_visible() */
+    publish32(&record->flags, op->id_is_text != 0 ? SLOT_ID_TEXT : 0);
+    publish64(&record->death, SEQUENCE_NEVER); /* with slot_visible() */
     for (uint32_t f = 0; f < collection->schema->vectors_count; f++)
         vector_write(collection, f, slot, &plans[f]);
     if (old != SLOT_NONE) version_end(collection, old, stage->sequence);
@@ -623,7 +608,7 @@ void stage_undo(struct stage *stage)
         if (item.old == SLOT_NONE) continue;
         assert(collection->dead[collection->dead_end - 1] == item.old);
         collection->dead_end--;
-        store64(&slot_at(collection, item.old)->death, SEQUENCE_NEVER);
+        publish64(&slot_writable(collection, item.old)->death, SEQUENCE_NEVER);
         (void)atomic_add_u64(&collection->live_count, 1);
     }
     for (size_t i = 0; i < stage->count; i++) {

@@ -17,11 +17,6 @@
 #include "store/collection_inner.h"
 #include "store/space.h"
 
-static void store32(uint32_t *member, uint32_t value)
-{
-    atomic_store_release_u32((atomic_u32 *)(void *)member, value); /* collection.c, slot_load32 */
-}
-
 static struct node *node_at(struct vector_store *store, uint32_t node)
 {
     return array_at_writable(&store->nodes, node);
@@ -140,15 +135,15 @@ static void move_apply(struct collection *collection, uint32_t field, uint32_t f
     memcpy(array_at_writable(&store->vectors, to), vector, store->vectors.stride);
     if (collection->hooks != NULL && collection->hooks->node_write != NULL)
         collection->hooks->node_write(collection->hooks->context, collection, field, to, vector);
-    store32(&node_at(store, to)->head, head);
-    store32(&node_at(store, to)->flags, 0); /* with collection_node_head() */
+    publish32(&node_at(store, to)->head, head);
+    publish32(&node_at(store, to)->flags, 0); /* with collection_node_head() */
     for (uint32_t slot = head; slot != SLOT_NONE;) {
         struct slot_link *link = array_at_writable(&store->links, slot);
-        store32(&link->node, to); /* Who reads the old number finds the same vector there. */
+        publish32(&link->node, to); /* Who reads the old number finds the same vector there. */
         slot = link->next;
     }
-    store32(&node_at(store, from)->flags, NODE_FREE);
-    store32(&node_at(store, from)->head, store->retiring_head);
+    publish32(&node_at(store, from)->flags, NODE_FREE);
+    publish32(&node_at(store, from)->head, store->retiring_head);
     store->retiring_head = from;
 }
 
@@ -161,7 +156,7 @@ static omendb_status free_list_write(struct vector_store *store, const uint64_t 
     for (uint32_t node = count; node-- > 0;) {
         if ((bits[node / 64] >> (node % 64) & 1) == 0) continue;
         TRY(array_prepare(&store->nodes, node, err));
-        store32(&node_at(store, node)->head, head);
+        publish32(&node_at(store, node)->head, head);
         head = node;
         length++;
     }
@@ -179,8 +174,8 @@ static omendb_status field_compact(struct collection *collection, uint32_t field
     omendb_status status = OMENDB_OK;
     if (store->free_count < count / 8 || store->free_count < 2 * store->vectors.per_block)
         return OMENDB_OK;
-    const uint32_t needed =
-        blocks_needed(&store->vectors, atomic_load_relaxed_u32(&store->nodes_live));
+    const uint32_t needed = blocks_needed(&store->vectors,
+                                          atomic_load_relaxed_u32(&store->nodes_live));
     if (blocks_present(&store->vectors, count) <= needed + needed / 8 + 2) return OMENDB_OK;
     uint64_t *bits = alloc_zeroed((size_t)count / 64 + 1, sizeof *bits);
     if (bits == NULL) return fail(err, OMENDB_ERR_NOMEM, "out of memory: map of free nodes");

@@ -15,6 +15,23 @@ omendb_status element_read(struct array *array, uint64_t index, const void **out
 omendb_status slot_read(struct collection *collection, uint32_t slot, const struct slot **out,
                         omendb_error *err);
 
+/* Changes of what readers look at without a lock; they pair with the loads in collection.c. */
+static inline void publish64(uint64_t *member, uint64_t value)
+{
+    atomic_store_release_u64((atomic_u64 *)(void *)member, value);
+}
+
+static inline void publish32(uint32_t *member, uint32_t value)
+{
+    atomic_store_release_u32((atomic_u32 *)(void *)member, value);
+}
+
+/* A slot that was prepared. */
+static inline struct slot *slot_writable(struct collection *collection, uint32_t slot)
+{
+    return array_at_writable(&collection->slots, slot);
+}
+
 uint32_t id_hash(const struct id_view *id);
 /* The newest version of an id, alive or dead, or SLOT_NONE. */
 omendb_status newest_find(struct collection *collection, const struct id_view *id, uint32_t hash,

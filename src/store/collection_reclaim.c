@@ -12,21 +12,6 @@
 #include "store/collection_inner.h"
 #include "store/space.h"
 
-static void store32(uint32_t *member, uint32_t value)
-{
-    atomic_store_release_u32((atomic_u32 *)(void *)member, value); /* collection.c, slot_load32 */
-}
-
-static void store64(uint64_t *member, uint64_t value)
-{
-    atomic_store_release_u64((atomic_u64 *)(void *)member, value); /* collection.c, slot_load */
-}
-
-static struct slot *slot_at(struct collection *collection, uint32_t slot)
-{
-    return array_at_writable(&collection->slots, slot);
-}
-
 /* ---- Slots ---- */
 
 /* The version whose `previous` is `slot`: prepared; SLOT_NONE when `slot` is the newest. */
@@ -78,18 +63,18 @@ static omendb_status node_unlink(struct collection *collection, uint32_t field, 
 
     struct node *record = array_at_writable(&store->nodes, node);
     if (before != SLOT_NONE) {
-        store32(&((struct slot_link *)array_at_writable(&store->links, before))->next, next);
+        publish32(&((struct slot_link *)array_at_writable(&store->links, before))->next, next);
     } else if (next != SLOT_NONE) {
-        store32(&record->head, next);
+        publish32(&record->head, next);
     } else {
-        store32(&record->flags, NODE_FREE); /* with collection_node_head() */
-        store32(&record->head, store->retiring_head);
+        publish32(&record->flags, NODE_FREE); /* with collection_node_head() */
+        publish32(&record->head, store->retiring_head);
         store->retiring_head = node;
         (void)atomic_sub_u32(&store->nodes_live, 1);
     }
     /* So that a reclaim that failed half-way can be repeated: this field is done. The slot's own
      * `next` stays for readers that stand on it. */
-    store32(&((struct slot_link *)array_at_writable(&store->links, slot))->node, SLOT_NONE);
+    publish32(&((struct slot_link *)array_at_writable(&store->links, slot))->node, SLOT_NONE);
     return OMENDB_OK;
 }
 
@@ -99,7 +84,7 @@ static omendb_status slot_unlink(struct collection *collection, uint32_t slot, o
     uint32_t newest = SLOT_NONE, after = SLOT_NONE;
     TRY(array_prepare(&collection->slots, slot, err));
     TRY(collection_slot_id(collection, slot, &id, err));
-    const struct slot record = *slot_at(collection, slot);
+    const struct slot record = *slot_writable(collection, slot);
     TRY(newest_find(collection, &id, record.hash, &newest, err));
     TRY(successor_find(collection, newest, slot, &after, err));
     for (uint32_t field = 0; field < collection->schema->vectors_count; field++)
@@ -110,13 +95,13 @@ static omendb_status slot_unlink(struct collection *collection, uint32_t slot, o
     const bool text = (record.flags & SLOT_ID_TEXT) != 0;
     if (last && text) TRY(heap_release_reserve(&collection->id_texts, record.id, err));
 
-    if (after != SLOT_NONE) store32(&slot_at(collection, after)->previous, record.previous);
+    if (after != SLOT_NONE) publish32(&slot_writable(collection, after)->previous, record.previous);
     else if (last) id_map_remove(&collection->ids, record.hash, slot);
     else id_map_replace(&collection->ids, record.hash, slot, record.previous);
     heap_release(&collection->documents, record.document);
     if (last && text) heap_release(&collection->id_texts, record.id);
-    struct slot *free = slot_at(collection, slot);
-    store32(&free->flags, record.flags | SLOT_FREE);
+    struct slot *free = slot_writable(collection, slot);
+    publish32(&free->flags, record.flags | SLOT_FREE);
     free->next = collection->retiring_head;
     collection->retiring_head = slot;
     return OMENDB_OK;
@@ -139,7 +124,7 @@ static omendb_status slots_splice(struct collection *collection, uint32_t head, 
             return fail(err, OMENDB_ERR_CORRUPT, "a list of free slots has a loop");
     }
     TRY(array_prepare(&collection->slots, last, err));
-    slot_at(collection, last)->next = *onto;
+    slot_writable(collection, last)->next = *onto;
     *onto = head;
     *count += seen;
     return OMENDB_OK;
@@ -159,7 +144,7 @@ static omendb_status nodes_splice(struct vector_store *store, uint32_t head, uin
             return fail(err, OMENDB_ERR_CORRUPT, "a list of free nodes has a loop");
     }
     TRY(array_prepare(&store->nodes, last, err));
-    store32(&((struct node *)array_at_writable(&store->nodes, last))->head, *onto);
+    publish32(&((struct node *)array_at_writable(&store->nodes, last))->head, *onto);
     *onto = head;
     *count += seen;
     return OMENDB_OK;
@@ -200,7 +185,7 @@ static omendb_status document_moved(void *context, uint32_t owner, uint64_t from
     *wanted = (record->flags & SLOT_FREE) == 0 && record->document == from;
     if (!*wanted) return OMENDB_OK;
     TRY(array_prepare(&collection->slots, owner, err));
-    if (to != HEAP_NOWHERE) store64(&slot_at(collection, owner)->document, to);
+    if (to != HEAP_NOWHERE) publish64(&slot_writable(collection, owner)->document, to);
     return OMENDB_OK;
 }
 
@@ -231,8 +216,9 @@ static omendb_status text_moved(void *context, uint32_t owner, uint64_t from, ui
     for (uint32_t pass = to == HEAP_NOWHERE ? 1 : 0; pass < 2; pass++) {
         for (uint32_t slot = newest; slot != SLOT_NONE;) {
             TRY(array_prepare(&collection->slots, slot, err));
-            if (pass == 1 && to != HEAP_NOWHERE) store64(&slot_at(collection, slot)->id, to);
-            slot = slot_at(collection, slot)->previous;
+            if (pass == 1 && to != HEAP_NOWHERE)
+                publish64(&slot_writable(collection, slot)->id, to);
+            slot = slot_writable(collection, slot)->previous;
         }
     }
     return OMENDB_OK;
@@ -267,8 +253,9 @@ omendb_status collection_reclaim(struct collection *collection, uint64_t oldest,
     for (size_t i = collection->dead_begin; i < collection->dead_end; i++) {
         const uint32_t slot = collection->dead[i];
         TRY(array_prepare(&collection->slots, slot, err));
-        slot_at(collection, slot)->next = i + 1 < collection->dead_end ? collection->dead[i + 1]
-                                                                       : SLOT_NONE;
+        slot_writable(collection, slot)->next = i + 1 < collection->dead_end
+                                                    ? collection->dead[i + 1]
+                                                    : SLOT_NONE;
     }
     return OMENDB_OK;
 }

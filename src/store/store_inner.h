@@ -12,8 +12,8 @@ enum {
     IDLE_MARK_MS = 200,         /* Without a commit for so long: cover the last frame. */
     IDLE_CHECKPOINT_MS = 2000,  /* ... and write what changed into the file. */
     IDLE_CHECKPOINTS_MAX = 12, /* In a row without a commit: unlink, two rotations, moves, again. */
-    COMPACT_BUDGET = 8 << 20,   /* Document bytes moved by one checkpoint. */
-    COMMIT_COLLECTIONS = 4      /* Collections of a batch whose counts need no allocation. */
+    COMPACT_BUDGET = 8 << 20,  /* Document bytes moved by one checkpoint. */
+    COMMIT_COLLECTIONS = 4     /* Collections of a batch whose counts need no allocation. */
 };
 
 struct commit_count {

@@ -6,8 +6,8 @@
 
 #include "crash/content.h"
 #include "doc/schema.h"
-#include "index/index.h"
-#include "store/store_inner.h"
+#include "index/vector/vector_index.h"
+#include "query/indexes.h"
 
 const char run_path[] = "/db/x.omen";
 
@@ -58,7 +58,7 @@ void run_init(struct run *run, struct sim *sim, uint64_t seed)
         .interval_ms = 100,
         .wal_size_max = log_sizes[random_next(&world->random) % COUNT_OF(log_sizes)],
         .wal_segment_size = WAL_SEGMENT_MIN,
-        .hooks = *index_hooks_all()};
+        .hooks = *indexes_hooks_all()};
 }
 
 void run_fork(struct run *run, const struct run *from, struct sim *sim, uint64_t seed)
@@ -148,8 +148,10 @@ bool run_close(struct run *run, omendb_status *status)
     omendb_error error = {0};
     uint32_t log_files = 0;
     struct store *store = run->store;
+    run->closing = store;
     run->store = NULL;
     *status = store_close(store, &error);
+    run->closing = NULL;
     if (sim_open_files(run->sim) != 0) return run_failed(run, "close left a file open");
     if (*status != OMENDB_OK) {
         if (sim_crashed(run->sim) || run->faults) return false;

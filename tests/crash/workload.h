@@ -32,7 +32,7 @@
 #include <stdint.h>
 
 #include "sim/vfs_sim.h"
-#include "store/store.h"
+#include "store/store_inner.h"
 
 enum {
     WORLD_COLLECTIONS = 3,
@@ -73,7 +73,8 @@ struct world {
 /* One process that uses the database on one simulated machine. */
 struct run {
     struct sim *sim;
-    struct store *store; /* NULL: closed. */
+    struct store *store;   /* NULL: closed. */
+    struct store *closing; /* Within store_close(). */
     struct store_options options;
     struct world world;
     bool faults;            /* Some calls are made to fail: statuses are the caller's to judge. */

@@ -597,8 +597,8 @@ static void flat_batch_range(void *context, uint32_t index)
 
 /* One query, its nodes in `parts` ranges; the answers meet in the first lane. */
 static omendb_status flat_batch_ranges_once(struct flat_batch *batch, uint32_t parts,
-                                       struct flat_hit *hits, uint32_t *found,
-                                       struct flat_stats *stats, omendb_error *err)
+                                            struct flat_hit *hits, uint32_t *found,
+                                            struct flat_stats *stats, omendb_error *err)
 {
     atomic_u32 limit;
     const float infinity = INFINITY;

@@ -1,6 +1,6 @@
 """XXH3 (Yann Collet's xxHash 0.8) in plain Python: 64 bits with a seed, 128 bits without.
 
-Written for tools/omen_dump.py, so that a file can be checked where nothing is installed. Long
+Written so that a file can be checked where nothing is installed. Long
 inputs are summed by whole blocks of 1,024 bytes, lane by lane: within a block the additions may
 come in any order, so the inner loops are those of sum() and map(). 64 KiB take 2 ms.
 
