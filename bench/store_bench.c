@@ -5,6 +5,8 @@
  *     store_bench open   [rows] [dim]      clean reopen, and reopen after SIGKILL       (A7)
  *     store_bench size   [rows] [dim]      bytes at rest and in memory over raw payload (A10)
  *     store_bench upkeep [rows] [dim]      p99 of a reader alone and beside a load      (B7, reported)
+ *     store_bench exact BASE QUERIES DIM METRIC K   one round of exact searches for each line on
+ *                                          stdin: microseconds a query      (A9, see exact_faiss.py)
  *
  * One JSON object a line on stdout. Files lie in $OMENDB_BENCH_DIR (default: the current folder) so
  * that a real disk is measured. Vectors are Gaussian from a fixed seed; documents are small JSON.
@@ -435,16 +437,19 @@ static void bench_size(uint64_t rows, uint32_t dim)
         char *stats = NULL;
         DIE_UNLESS(omendb_stats(db, &stats, &failure));
         const uint64_t at_rest = file_bytes(path);
+        const char *derived_text = strstr(stats, "\"stored_bytes_derived\":");
+        if (derived_text == NULL) exit(3);
+        const uint64_t derived = strtoull(strchr(derived_text, ':') + 1, NULL, 10);
         const uint64_t resident = resident_bytes();
-        (void)printf(
-            "{\"bench\":\"size\",\"row\":\"A10\",\"rows\":%llu,\"dim\":%u,"
-            "\"raw_bytes\":%llu,\"file_bytes\":%llu,\"file_over_raw\":%.3f,"
-            "\"code_bytes\":%llu,\"authoritative_over_raw\":%.3f,\"empty_bytes\":%llu,"
-            "\"rss_growth_bytes\":%llu,\"rss_over_raw\":%.3f}\n",
-            (unsigned long long)rows, dim, (unsigned long long)raw, (unsigned long long)at_rest,
-            (double)at_rest / (double)raw, (unsigned long long)(rows * (dim + 16)),
-            (double)(at_rest - rows * (dim + 16)) / (double)raw, (unsigned long long)empty,
-            (unsigned long long)(resident - before), (double)(resident - before) / (double)raw);
+        (void)printf("{\"bench\":\"size\",\"row\":\"A10\",\"rows\":%llu,\"dim\":%u,"
+                     "\"raw_bytes\":%llu,\"file_bytes\":%llu,\"file_over_raw\":%.3f,"
+                     "\"derived_bytes\":%llu,\"authoritative_over_raw\":%.3f,\"empty_bytes\":%llu,"
+                     "\"rss_growth_bytes\":%llu,\"rss_over_raw\":%.3f}\n",
+                     (unsigned long long)rows, dim, (unsigned long long)raw,
+                     (unsigned long long)at_rest, (double)at_rest / (double)raw,
+                     (unsigned long long)derived, (double)(at_rest - derived) / (double)raw,
+                     (unsigned long long)empty, (unsigned long long)(resident - before),
+                     (double)(resident - before) / (double)raw);
         (void)fflush(stdout);
         omendb_text_destroy(stats);
         DIE_UNLESS(omendb_close(db, &failure));
@@ -521,6 +526,76 @@ static void bench_upkeep(uint64_t rows, uint32_t dim)
     DIE_UNLESS(omendb_close(db, &failure));
 }
 
+/* ---- Exact search, driven by exact_faiss.py ---- */
+
+static float *floats_read(const char *name, size_t *count)
+{
+    struct stat info;
+    FILE *file = fopen(name, "rb");
+    if (file == NULL || fstat(fileno(file), &info) != 0) exit(3);
+    *count = (size_t)info.st_size / sizeof(float);
+    float *values = malloc(*count * sizeof *values);
+    if (values == NULL || fread(values, sizeof *values, *count, file) != *count) exit(3);
+    (void)fclose(file);
+    return values;
+}
+
+static void exact_round(omendb_collection *collection, const float *queries, size_t query_count,
+                        uint32_t dim, uint32_t k)
+{
+    static uint64_t ids[10000], sum;
+    static float scores[10000];
+    uint32_t found = 0;
+    const double begin = now_s();
+    for (size_t i = 0; i < query_count; i++) {
+        omendb_search_params params = OMENDB_SEARCH_PARAMS_INIT;
+        params.flags = OMENDB_EXACT;
+        params.queries = queries + i * dim;
+        params.query_count = 1;
+        params.dim = dim;
+        params.k = k;
+        DIE_UNLESS(omendb_search_vectors(collection, &params, ids, scores, &found, &failure));
+        sum += ids[0];
+    }
+    (void)printf("%.3f\n", (now_s() - begin) / (double)query_count * 1e6);
+    (void)fflush(stdout);
+}
+
+static void bench_exact(char **args)
+{
+    size_t base_count = 0, query_count = 0;
+    float *base = floats_read(args[0], &base_count), *queries = floats_read(args[1], &query_count);
+    const uint32_t dim = (uint32_t)atoi(args[2]), k = (uint32_t)atoi(args[4]);
+    omendb_vector_field field = OMENDB_VECTOR_FIELD_INIT;
+    omendb_schema schema = OMENDB_SCHEMA_INIT;
+    omendb_collection *collection = NULL;
+    omendb *db = NULL;
+    char line[16];
+    field.name = "v";
+    field.dim = dim;
+    field.metric = strcmp(args[3], "cosine") == 0 ? OMENDB_COSINE
+                   : strcmp(args[3], "ip") == 0   ? OMENDB_IP
+                                                  : OMENDB_L2;
+    schema.vectors = &field;
+    schema.vectors_count = 1;
+    DIE_UNLESS(omendb_open(":memory:", NULL, &db, &failure));
+    DIE_UNLESS(omendb_collection_create(db, "docs", &schema, &collection, &failure));
+    struct batch batch = {.dim = dim};
+    const size_t rows = base_count / dim;
+    for (size_t first = 0; first < rows; first += BATCH) {
+        const uint32_t count = rows - first < BATCH ? (uint32_t)(rows - first) : BATCH;
+        batch.vectors = base + first * dim;
+        batch_fill(&batch, first, count);
+        batch_put(collection, &batch, count);
+    }
+    free(base);
+    while (fgets(line, sizeof line, stdin) != NULL)
+        exact_round(collection, queries, query_count / dim, dim, k);
+    omendb_collection_close(collection);
+    DIE_UNLESS(omendb_close(db, &failure));
+    free(queries);
+}
+
 int main(int argc, char **argv)
 {
     const char *folder = getenv("OMENDB_BENCH_DIR");
@@ -528,13 +603,18 @@ int main(int argc, char **argv)
     const double first = argc > 2 ? atof(argv[2]) : 0;
     const uint32_t dim = argc > 3 ? (uint32_t)atoi(argv[3]) : 128;
     (void)snprintf(path, sizeof path, "%s/store_bench.omen", folder != NULL ? folder : ".");
+    if (strcmp(what, "exact") == 0 && argc == 7) {
+        bench_exact(argv + 2);
+        return 0;
+    }
     if (strcmp(what, "load") == 0) bench_load(first > 0 ? (uint64_t)first : 200000, dim);
     else if (strcmp(what, "commit") == 0) bench_commit(first > 0 ? first : 1);
     else if (strcmp(what, "open") == 0) bench_open(first > 0 ? (uint64_t)first : 10000, dim);
     else if (strcmp(what, "size") == 0) bench_size(first > 0 ? (uint64_t)first : 10000, dim);
     else if (strcmp(what, "upkeep") == 0) bench_upkeep(first > 0 ? (uint64_t)first : 200000, dim);
     else {
-        (void)fprintf(stderr, "usage: store_bench load|commit|open|size|upkeep [n] [dim]\n");
+        (void)fprintf(stderr, "usage: store_bench load|commit|open|size|upkeep [n] [dim]\n"
+                              "       store_bench exact BASE QUERIES DIM METRIC K\n");
         return 2;
     }
     remove_all();

@@ -130,7 +130,7 @@ static void print_hits(const omendb_hits *hits)
         (void)printf("   %2zu  %.3f  %.*s%s%*s  ", i + 1, (double)hit.score, (int)id_shown,
                      document->id.text_view, cut ? "..." : "",
                      cut ? 0 : (int)(widest - document->id.size), "");
-        print_summary(summary, summary_size, width - RANK_AND_SCORE - widest - 1);
+        print_summary(summary, summary_size, width - RANK_AND_SCORE - widest - 2);
     }
 }
 

@@ -188,7 +188,7 @@ void crash_show(const char *file, const char *name, const char *data_folder,
     const double opened = screen_now() - start;
     const uint64_t found = count_of(db, name), whole = count_of(db, "packages");
     if (found < acknowledged || whole != packages->count) {
-        screen_die("%s documents of %s are left, and %s of the first collection",
+        screen_die("%s documents of the %s acknowledged are left, and %s of the first load",
                    screen_count(found).text, screen_count(acknowledged).text,
                    screen_count(whole).text);
     }
@@ -197,7 +197,8 @@ void crash_show(const char *file, const char *name, const char *data_folder,
     }
     screen_fact("Killed", "when %zu batches were acknowledged: %s documents", batches,
                 screen_count(acknowledged).text);
-    screen_fact("Reopened", "at once, in %s", screen_seconds(opened).text);
+    screen_fact("Reopened", "at once, in %s: the log brought it up to date",
+                screen_seconds(opened).text);
     omendb_collection *collection = load_collection(db, name);
     for (size_t begin = 0; begin < found; begin += CRASH_BATCH_ROWS) {
         compare_rows(collection, packages, begin, CRASH_BATCH_ROWS);

@@ -71,8 +71,8 @@ static void show_load(const char *path, const struct reader_packages *packages)
 {
     const uint64_t before = resident_bytes();
     screen_heading("1. Load: vectors and JSON into one file");
-    screen_say("%s, in batches of %s, each on disk before the next.", path,
-               screen_count(BATCH_ROWS).text);
+    screen_say("Into %s, in batches of %s,", path, screen_count(BATCH_ROWS).text);
+    screen_say("each of them on disk before the next begins.");
     const double start = screen_now();
     omendb *db = load_open(path, OMENDB_OPEN_MUST_NOT_EXIST);
     omendb_collection *collection = load_create(db, "packages");
@@ -98,7 +98,7 @@ static void show_load(const char *path, const struct reader_packages *packages)
     screen_fact("On disk", "%s: %s of vectors, %s of ids and JSON;",
                 screen_bytes(file_bytes(path)).text, screen_bytes(vectors_size).text,
                 screen_bytes(text_size).text);
-    screen_fact("", "the rest finds them: short codes of the vectors, a map of the ids");
+    screen_fact("", "the rest makes finding fast: short codes, a map of ids");
     screen_fact("In memory", "%s by the engine's count; the process grew by %s",
                 screen_bytes(engine).text, screen_bytes(after > before ? after - before : 0).text);
 }
@@ -155,7 +155,7 @@ static void show_crash(const char *path, const char *data_folder,
                        const struct reader_packages *packages)
 {
     screen_heading("4. Kill it while it writes");
-    screen_say("A second process loads all packages again, %d at a time, and says", //
+    screen_say("A second process loads all packages again, %d at a time, and says",
                (int)CRASH_BATCH_ROWS);
     screen_say("when each batch is acknowledged. It is killed on the way (SIGKILL).");
     crash_show(path, "interrupted", data_folder, packages);
@@ -168,9 +168,10 @@ static void show_next(const char *path, const char *data_folder)
     screen_say("  export PATH=\"$PWD/build/release/cli:$PATH\"");
     screen_say("  omendb search %s packages --like gnome-chess -k 5", path);
     screen_say("  omendb search %s packages -k 5 \\", path);
-    screen_say("      --vector-file %s/queries.f32.npy:20    # tune a guitar", data_folder);
-    screen_say("  omendb find   %s packages --where '{\"section\": \"games\"}'", path);
-    screen_say("  omendb stats  %s", path);
+    screen_say("      --vector-file %s/queries.f32.npy:20   # tune a guitar", data_folder);
+    screen_say("  omendb find %s packages \\", path);
+    screen_say("      --where '{\"section\": \"games\"}' --fields summary");
+    screen_say("  omendb stats %s", path);
     screen_say("From Python, after pip install ./bindings/python:");
     screen_say("  import omendb");
     screen_say("  with omendb.open(\"%s\") as db:", path);

@@ -9,7 +9,7 @@
  *  1. Colours and the bar appear only on a terminal, colours never with NO_COLOR set
  *     (no-color.org) or TERM=dumb.
  *  2. No line that is cut to the screen is wider than screen_width(). The texts themselves fit
- *     into 72 columns.
+ *     into 80 columns.
  *  3. Output is ASCII, but for what stands in the data.
  *
  * Threads: one. All to stdout, messages of screen_die() to stderr.

@@ -293,6 +293,8 @@ def suites():
         ("shell", ["tests/cli/run.py"], script(sys.executable, "tests/cli/run.py",
                                                needs_release=True)),
         ("python", ["bindings/python/pyproject.toml"], python_bindings),
+        ("demo", ["tests/demo/run.py"], script(sys.executable, "tests/demo/run.py",
+                                               needs_release=True)),
         ("readme", ["README.md", "tools/readme_example.py"],
          script(sys.executable, "tools/readme_example.py", needs_release=True)),
         ("man", ["docs/man/*.[1-8]"], man_pages),

@@ -2,6 +2,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -190,4 +192,20 @@ void thread_parallel(uint32_t threads, uint32_t count, void (*run)(void *context
     }
     parallel_work(&work);
     for (uint32_t i = 0; i < started; i++) thread_join(&helpers[i]);
+}
+
+uint32_t event_now(const struct event *event)
+{
+    return atomic_load_explicit(&event->count, memory_order_acquire);
+}
+
+void event_wait(struct event *event, uint32_t seen)
+{
+    (void)syscall(SYS_futex, &event->count, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+}
+
+void event_announce(struct event *event)
+{
+    (void)atomic_fetch_add_explicit(&event->count, 1, memory_order_acq_rel);
+    (void)syscall(SYS_futex, &event->count, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }

@@ -37,6 +37,16 @@ bool condition_wait_for(struct condition *condition, struct mutex *mutex, uint32
 void condition_wake_one(struct condition *condition);
 void condition_wake_all(struct condition *condition);
 
+/* Something that happens again and again, for many waiters at once: nobody needs a mutex to learn
+ * of it. Look at event_now(), then at what you wait for, then event_wait() with what you saw:
+ * it returns at once when the event has happened since. May also return without cause. */
+struct event {
+    _Atomic(uint32_t) count; /* {0} is ready to use. */
+};
+uint32_t event_now(const struct event *event);
+void event_wait(struct event *event, uint32_t seen);
+void event_announce(struct event *event); /* What was written before is seen by who wakes. */
+
 /* `name`: at most 15 bytes, shown by debuggers. Signals are blocked in the new thread. */
 omendb_status thread_start(struct thread *thread, const char *name, void (*run)(void *context),
                            void *context, omendb_error *err);

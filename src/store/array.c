@@ -288,8 +288,9 @@ static omendb_status preimage_keep(struct array *array, uint32_t block, omendb_e
 /* Replaces a mapped (or absent) chunk by a buffer of ours with the same content. */
 static omendb_status chunk_own(struct array *array, uint32_t block, omendb_error *err)
 {
-    const void *mapped = atomic_load_acquire_pointer(&array->chunks[block]);
-    if (mapped == NULL) {
+    const bool dropped = bit_get(array->dirty, block);
+    const void *mapped = dropped ? NULL : atomic_load_acquire_pointer(&array->chunks[block]);
+    if (mapped == NULL && !dropped) {
         struct block_ref ref = {0};
         mutex_lock(&array->load_mutex);
         const omendb_status status = array_ref_load(array, block, &ref, err);
@@ -353,8 +354,9 @@ omendb_status array_load_all(struct array *array, omendb_error *err)
 bool array_block_present(struct array *array, uint32_t block)
 {
     struct block_ref ref = {0};
-    if (atomic_load_acquire_pointer(&array->chunks[block]) != NULL) return true;
+    if (bit_get(array->owned, block)) return true;
     if (bit_get(array->dirty, block)) return false; /* Dropped, not yet checkpointed. */
+    if (atomic_load_acquire_pointer(&array->chunks[block]) != NULL) return true;
     mutex_lock(&array->load_mutex);
     const omendb_status status = array_ref_load(array, block, &ref, NULL);
     mutex_unlock(&array->load_mutex);
@@ -373,8 +375,21 @@ void array_drop_block(struct array *array, uint32_t block)
     atomic_store_release_pointer(&array->chunks[block], NULL); /* with array_read() */
     mutex_unlock(&array->freeze_mutex);
     bit_clear(array->owned, block);
-    if (owned) (void)atomic_fetch_sub(&array->owned_bytes, BLOCK_SIZE);
+    if (owned && !frozen) (void)atomic_fetch_sub(&array->owned_bytes, BLOCK_SIZE);
     if (owned && !frozen) epoch_retire(&array->space->epoch, chunk, chunk_give);
+}
+
+uint64_t array_stored_bytes(struct array *array)
+{
+    mutex_lock(&array->load_mutex);
+    uint64_t blocks = array->leaf_count;
+    for (uint32_t block = 0; block < array->stored_count; block++) {
+        struct block_ref ref = {0};
+        if (array_ref_load(array, block, &ref, NULL) == OMENDB_OK && ref.block != BLOCK_NONE)
+            blocks++;
+    }
+    mutex_unlock(&array->load_mutex);
+    return blocks * BLOCK_SIZE;
 }
 
 uint64_t array_memory_bytes(const struct array *array)

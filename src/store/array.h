@@ -20,7 +20,8 @@
  * array_prepare() of a frozen block keeps its pre-image. array_thaw() ends it, either way.
  *
  * Invariants
- *   1. dirty bit set => the block is resident (hot) or owned (cold).
+ *   1. dirty bit set => the block is resident (hot) or owned (cold); a cold block that is dirty and
+ *      not owned was dropped: a hole, even while a reader still maps what it was.
  *   2. a block with a non-zero ref and no dirty or frozen bit has exactly the content that the
  *      ref's checksum names.
  *   3. a file block is never written while any superblock or reader can reach it.
@@ -45,6 +46,7 @@ struct space;
 
 struct array_change {
     uint32_t index;       /* Logical block. */
+    bool moved;           /* Only its place: array_relocate(). */
     struct block_ref ref; /* Its new place; block 0 = a hole. */
 };
 
@@ -179,6 +181,9 @@ omendb_status array_each_block(struct array *array,
 /* Reads every stored block and compares checksums; calls problem() for each bad one. */
 omendb_status array_verify(struct array *array, void (*problem)(void *context, const char *text),
                            void *context, omendb_error *err);
+
+/* Bytes of the file's blocks that hold the array now, directory leaves included. */
+uint64_t array_stored_bytes(struct array *array);
 
 uint64_t array_memory_bytes(const struct array *array); /* Committed and owned. */
 

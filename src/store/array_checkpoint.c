@@ -39,7 +39,7 @@ omendb_status array_freeze(struct array *array, omendb_error *err)
             continue;
         }
         if (!bit_get(array->dirty, block)) continue;
-        if (!array->hot && atomic_load_relaxed_pointer(&array->chunks[block]) == NULL)
+        if (!array->hot && !bit_get(array->owned, block))
             status = change_add(array, block, (struct block_ref){0}, err); /* A hole. */
         else bit_set(frozen, block);
     }
@@ -153,12 +153,14 @@ omendb_status array_relocate(struct array *array, uint32_t limit, uint32_t *budg
         mutex_unlock(&array->load_mutex);
         if (status != OMENDB_OK || ref.block < limit || is_changed(array, sorted, block)) continue;
         if (scratch == NULL) scratch = alloc_aligned(CACHE_LINE, BLOCK_SIZE);
-        if (scratch == NULL) break; /* Moving can wait. */
-        status = space_read_block(array->space, ref, scratch, err);
-        if (status == OMENDB_OK) status = space_write_block(array->space, scratch, &moved, err);
+        /* Moving can wait, and a damaged block stays where it is: its readers report it. */
+        if (scratch == NULL) break;
+        if (space_read_block(array->space, ref, scratch, NULL) != OMENDB_OK) continue;
+        status = space_write_block(array->space, scratch, &moved, err);
         if (status != OMENDB_OK) break;
         status = change_add(array, block, moved, err);
         if (status != OMENDB_OK) space_give_back(array->space, moved.block);
+        else array->changes[array->changes_count - 1].moved = true;
         (*budget)--;
     }
     alloc_free(scratch);
@@ -268,8 +270,12 @@ static void chunk_to_mapping(struct array *array, const struct array_change *cha
         void *pointer;
     } view;
     const uint32_t block = change->index;
-    if (change->ref.block == BLOCK_NONE || bit_get(array->dirty, block)) return;
+    if (bit_get(array->dirty, block)) return;
     void *chunk = atomic_load_relaxed_pointer(&array->chunks[block]);
+    if (change->ref.block == BLOCK_NONE) { /* A late reader may have mapped what it was. */
+        atomic_store_release_pointer(&array->chunks[block], NULL);
+        return;
+    }
     view.read = space_address(array->space, change->ref.block);
     if (bit_get(array->owned, block)) {
         if (array->preimages[block] != NULL) return;
@@ -307,7 +313,8 @@ static void thaw_durable(struct array *array)
 static void thaw_failed(struct array *array)
 {
     for (size_t i = 0; i < array->changes_count; i++) {
-        bit_set(array->dirty, array->changes[i].index);
+        /* A block that was only moved is still as its old place has it. */
+        if (!array->changes[i].moved) bit_set(array->dirty, array->changes[i].index);
         if (array->changes[i].ref.block != BLOCK_NONE)
             space_give_back(array->space, array->changes[i].ref.block);
     }

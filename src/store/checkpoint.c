@@ -136,7 +136,10 @@ static omendb_status freeze(struct checkpoint *run, omendb_error *err)
     run->catalog_changes = store->catalog_changes;
     run->next_collection_id = store->next_collection_id;
     run->dropped_count = store->dropped_count;
+    /* The queue is empty, but the upkeep thread may be writing a mark. */
+    txn_lead_begin(store);
     run->wal = wal_end(&store->wal);
+    txn_lead_end(store);
     for (; run->frozen < run->count; run->frozen++) {
         const omendb_status status = collection_freeze(run->collections[run->frozen], err);
         if (status == OMENDB_OK) continue;
@@ -202,6 +205,23 @@ static omendb_status sync_file(struct store *store, omendb_error *err)
     return status;
 }
 
+/* Before a superblock replaces the one of the image before: should the live one be damaged then or
+ * the new one torn, the log must show what they lacked. So the segment where the live image's log
+ * begins has to exist, and what the new image holds has to be durable in the log too. */
+static omendb_status log_secure(struct store *store, omendb_error *err)
+{
+    omendb_error reason = {0};
+    omendb_status status = OMENDB_OK;
+    txn_lead_begin(store);
+    if (!store->live.clean && !store->live.proved) status = wal_begin(&store->wal, &reason);
+    if (status == OMENDB_OK) status = wal_sync(&store->wal, &reason);
+    if (status != OMENDB_OK && status != OMENDB_ERR_FULL && status != OMENDB_ERR_NOMEM)
+        store_fence(store, &reason);
+    txn_lead_end(store);
+    if (status != OMENDB_OK && err != NULL) *err = reason;
+    return status;
+}
+
 /* Writes the frozen state. No lock held. */
 static omendb_status write_image(struct checkpoint *run, omendb_error *err)
 {
@@ -218,6 +238,7 @@ static omendb_status write_image(struct checkpoint *run, omendb_error *err)
     TRY(space_release_reserve(&store->space, run->releases, err));
     if (!MUTANT(no_sync_before_superblock)) TRY(sync_file(store, err));
     if (MUTANT(early_wal_recycle)) (void)wal_release(&store->wal, run->wal.segment, NULL);
+    TRY(log_secure(store, err));
     /* From the first byte of the superblock on, a failure leaves open which image is the live one:
      * the store is fenced and the next open decides. */
     omendb_error local = {0};
@@ -256,6 +277,8 @@ static void publish_image(struct checkpoint *run)
     live->catalog_refs = run->root.catalog_refs;
     live->catalog_changes = run->catalog_changes;
     live->clean = false;
+    live->proved = run->wal.offset != 0;
+    atomic_store_release_u32(&store->replay_unwritten, 0); /* with store_writable_settled() */
     buffer_deinit(&live->payload);
     live->payload = run->payload;
     run->payload = (struct buffer){0};
@@ -289,10 +312,11 @@ static void checkpoint_deinit(struct checkpoint *run)
 /* The file's end that nobody uses any more. */
 static void trim_file(struct store *store)
 {
-    const uint32_t before = store->space.map.end;
-    const uint32_t end = block_map_trim(&store->space.map);
-    if (end + 64 <= before || (end < before && store->live.clean))
-        (void)file_resize(store->space.file, (uint64_t)end * BLOCK_SIZE, NULL);
+    const uint64_t end = (uint64_t)block_map_trim(&store->space.map) * BLOCK_SIZE;
+    const uint64_t slack = store->live.clean ? 1 : UINT64_C(64) * BLOCK_SIZE;
+    uint64_t size = 0;
+    if (file_size(store->space.file, &size, NULL) == OMENDB_OK && size >= end + slack)
+        (void)file_resize(store->space.file, end, NULL);
 }
 
 static omendb_status run_locked(struct store *store, struct checkpoint *run, omendb_error *err)
@@ -311,6 +335,7 @@ static omendb_status run_locked(struct store *store, struct checkpoint *run, ome
     } else {
         store->idle_checkpoints = 0;
     }
+    if (status == OMENDB_OK) status = recover_settle(store, err);
     if (status == OMENDB_OK) status = freeze(run, err);
     if (status != OMENDB_OK) {
         abandon_image(run);
@@ -381,8 +406,11 @@ omendb_status checkpoint_final(struct store *store, omendb_error *err)
         before = store->live.generation;
         TRY(checkpoint_run(store, CHECKPOINT_CLOSE, err));
     }
-    if (live->clean) return OMENDB_OK;
+    /* A clean close that was cut short leaves log segments; both slots are written again then. */
+    if (live->clean && store->wal.segments_count == 0) return OMENDB_OK;
     TRY(store_writable(store, err));
+    TRY(recover_settle(store, err));
+    TRY(log_secure(store, err));
     /* The collection records stay as they are; with the free extents they make a new catalog. */
     const bool external = live->catalog_refs != 0;
     run.sequence = live->sequence;

@@ -263,13 +263,15 @@ omendb_status newest_find(struct collection *collection, const struct id_view *i
 omendb_status collection_find(struct collection *collection, const struct id_view *id,
                               uint64_t sequence, uint32_t *out, omendb_error *err)
 {
-    uint32_t slot = SLOT_NONE;
+    uint32_t slot = SLOT_NONE, seen = 0;
     TRY(newest_find(collection, id, id_hash(id), &slot, err));
     while (slot != SLOT_NONE) {
         const struct slot *record = NULL;
         TRY(slot_read(collection, slot, &record, err));
         if (slot_visible(record, sequence)) break;
         slot = slot_load32(&record->previous);
+        if (++seen > atomic_load_acquire_u32(&collection->slot_count))
+            return fail(err, OMENDB_ERR_CORRUPT, "the versions of an id form a loop");
     }
     *out = slot;
     return OMENDB_OK;
@@ -343,12 +345,15 @@ omendb_status collection_vector(struct collection *collection, uint32_t field, u
 static omendb_status alive_find(struct collection *collection, uint32_t newest, uint32_t *out,
                                 omendb_error *err)
 {
-    uint32_t slot = newest;
+    uint32_t slot = newest, seen = 0;
     while (slot != SLOT_NONE) {
         const struct slot *record = NULL;
         TRY(slot_read(collection, slot, &record, err));
         if (record->death == SEQUENCE_NEVER) break;
-        slot = record->previous;
+        /* Before one that lived and died nothing is alive; an undone one says nothing. */
+        slot = record->birth != record->death ? SLOT_NONE : record->previous;
+        if (++seen > atomic_load_relaxed_u32(&collection->slot_count))
+            return fail(err, OMENDB_ERR_CORRUPT, "the versions of an id form a loop");
     }
     *out = slot;
     return OMENDB_OK;
@@ -382,7 +387,11 @@ static omendb_status slot_reserve(struct collection *collection, uint32_t *out, 
     const uint32_t slot = collection->free_head != SLOT_NONE
                               ? collection->free_head
                               : atomic_load_relaxed_u32(&collection->slot_count);
+    if (slot >= atomic_load_relaxed_u32(&collection->slot_capacity))
+        return fail(err, OMENDB_ERR_CORRUPT, "the list of free slots is wrong");
     TRY(array_prepare(&collection->slots, slot, err));
+    if (slot == collection->free_head && (slot_writable(collection, slot)->flags & SLOT_FREE) == 0)
+        return fail(err, OMENDB_ERR_CORRUPT, "slot %u is free and in use", slot);
     for (uint32_t f = 0; f < collection->schema->vectors_count; f++)
         TRY(array_prepare(&collection->vectors[f].links, slot, err));
     *out = slot;
@@ -409,10 +418,15 @@ static omendb_status node_reserve(struct collection *collection, uint32_t field,
                               : atomic_load_relaxed_u32(&store->node_count);
     if (node == SLOT_NONE - 1)
         return fail(err, OMENDB_ERR_FULL, "collection %s holds 2^32 vectors", collection->name);
+    if (node > atomic_load_relaxed_u32(&store->node_count))
+        return fail(err, OMENDB_ERR_CORRUPT, "the list of free nodes is wrong");
     TRY(array_grow(&store->vectors, (uint64_t)node + 1, err));
     TRY(array_grow(&store->nodes, (uint64_t)node + 1, err));
     TRY(array_prepare(&store->vectors, node, err));
     TRY(array_prepare(&store->nodes, node, err));
+    if (node == store->free_head &&
+        (((const struct node *)array_at_writable(&store->nodes, node))->flags & NODE_FREE) == 0)
+        return fail(err, OMENDB_ERR_CORRUPT, "node %u is free and in use", node);
     if (collection->hooks != NULL && collection->hooks->node_reserve != NULL)
         TRY(collection->hooks->node_reserve(collection->hooks->context, collection, field, node,
                                             err));

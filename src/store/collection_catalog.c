@@ -102,6 +102,7 @@ omendb_status collection_freeze(struct collection *collection, omendb_error *err
     struct buffer *out = &collection->frozen_head;
     const uint32_t name_size = (uint32_t)strlen(collection->name);
     struct buffer schema = {0};
+    TRY(collection_list_dead(collection, err)); /* Whatever became of collection_reclaim(). */
     buffer_clear(out);
     TRY(buffer_append_le32(out, 0, err)); /* Size; filled in by encode. */
     TRY(buffer_append_le32(out, collection->id, err));
@@ -263,16 +264,17 @@ static omendb_status plausible(const struct collection *c, omendb_error *err)
     const uint32_t buckets = atomic_load_relaxed_u32(&c->ids.bucket_count);
     TRY(heap_plausible(&c->documents, err));
     TRY(heap_plausible(&c->id_texts, err));
-    bool good = slots <= array_capacity(&c->slots) && c->free_count <= slots &&
-                buckets <= array_capacity(&c->ids.buckets) &&
+    const uint32_t capacity = atomic_load_relaxed_u32(&c->slot_capacity);
+    bool good = slots <= capacity && capacity <= array_capacity(&c->slots) &&
+                c->free_count <= slots && buckets <= array_capacity(&c->ids.buckets) &&
                 c->ids.overflow_count <= array_capacity(&c->ids.overflow) &&
                 atomic_load_relaxed_u64(&c->live_count) <= slots;
     for (uint32_t f = 0; f < c->schema->vectors_count; f++) {
         const struct vector_store *store = &c->vectors[f];
         const uint32_t nodes = atomic_load_relaxed_u32(&store->node_count);
         good = good && nodes <= array_capacity(&store->nodes) &&
-               nodes <= array_capacity(&store->vectors) && slots <= array_capacity(&store->links) &&
-               store->free_count <= nodes;
+               nodes <= array_capacity(&store->vectors) &&
+               capacity <= array_capacity(&store->links) && store->free_count <= nodes;
     }
     if (!good) return fail(err, OMENDB_ERR_CORRUPT, "catalog: counters exceed their arrays");
     return OMENDB_OK;

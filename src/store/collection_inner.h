@@ -37,6 +37,10 @@ uint32_t id_hash(const struct id_view *id);
 omendb_status newest_find(struct collection *collection, const struct id_view *id, uint32_t hash,
                           uint32_t *out, omendb_error *err);
 
+/* collection_reclaim.c. Links the versions that are dead but not reclaimed (a snapshot sees them, or
+ * reclaiming failed), as an image lists them. */
+omendb_status collection_list_dead(struct collection *collection, omendb_error *err);
+
 /* collection_compact.c. Blocks without a node in use become holes. */
 omendb_status collection_drop_blocks(struct collection *collection, omendb_error *err);
 /* Moves vectors of high nodes (at most `budget` bytes) to low free ones when that frees blocks. */

@@ -162,6 +162,11 @@ static omendb_status lists_rotate(struct collection *collection, omendb_error *e
     for (uint32_t f = 0; f < collection->schema->vectors_count; f++) {
         struct vector_store *store = &collection->vectors[f];
         TRY(nodes_splice(store, store->retired_head, &store->free_head, &store->free_count, err));
+        store->retired_head = SLOT_NONE;
+    }
+    /* Only now, when nothing can fail: a list that moved on alone would be reused too early. */
+    for (uint32_t f = 0; f < collection->schema->vectors_count; f++) {
+        struct vector_store *store = &collection->vectors[f];
         store->retired_head = store->retiring_head;
         store->retiring_head = SLOT_NONE;
     }
@@ -224,6 +229,36 @@ static omendb_status text_moved(void *context, uint32_t owner, uint64_t from, ui
     return OMENDB_OK;
 }
 
+/* Unlinks what no snapshot sees any more, newest first: then each is the second of its chains, and
+ * a document that was updated a thousand times isn't walked a thousand times. */
+static omendb_status dead_unlink(struct collection *collection, uint64_t oldest, bool *unlinked,
+                                 omendb_error *err)
+{
+    const size_t begin = collection->dead_begin;
+    size_t end = begin;
+    for (; end < collection->dead_end; end++) {
+        const struct slot *record = NULL;
+        TRY(slot_read(collection, collection->dead[end], &record, err));
+        if (record->death > oldest) break;
+    }
+    omendb_status status = OMENDB_OK;
+    size_t at = end;
+    while (at > begin) {
+        *unlinked = true; /* Also when it fails half-way, with a node retired. */
+        status = slot_unlink(collection, collection->dead[at - 1], err);
+        if (status != OMENDB_OK) break;
+        at--;
+    }
+    if (at == begin) {
+        collection->dead_begin = end;
+    } else {
+        memmove(collection->dead + at, collection->dead + end,
+                (collection->dead_end - end) * sizeof *collection->dead);
+        collection->dead_end -= end - at;
+    }
+    return status;
+}
+
 omendb_status collection_reclaim(struct collection *collection, uint64_t oldest, uint64_t budget,
                                  omendb_error *err)
 {
@@ -232,24 +267,16 @@ omendb_status collection_reclaim(struct collection *collection, uint64_t oldest,
     heap_settle(&collection->documents);
     heap_settle(&collection->id_texts);
     bool unlinked = false;
-    omendb_status status = OMENDB_OK;
-    while (status == OMENDB_OK && collection->dead_begin < collection->dead_end) {
-        const uint32_t slot = collection->dead[collection->dead_begin];
-        const struct slot *record = NULL;
-        status = slot_read(collection, slot, &record, err);
-        if (status != OMENDB_OK || record->death > oldest) break;
-        status = slot_unlink(collection, slot, err);
-        if (status != OMENDB_OK) break;
-        collection->dead_begin++;
-        unlinked = true;
-    }
+    omendb_status status = dead_unlink(collection, oldest, &unlinked, err);
     if (status == OMENDB_OK) status = collection_compact(collection, budget, &unlinked, err);
     if (unlinked) collection->retiring_epoch = epoch_stamp(&collection->space->epoch);
     if (status != OMENDB_OK) return status;
     TRY(heap_compact(&collection->documents, budget, document_moved, collection, err));
-    TRY(heap_compact(&collection->id_texts, budget, text_moved, collection, err));
+    return heap_compact(&collection->id_texts, budget, text_moved, collection, err);
+}
 
-    /* What is dead but still seen by a snapshot is listed in the image too. */
+omendb_status collection_list_dead(struct collection *collection, omendb_error *err)
+{
     for (size_t i = collection->dead_begin; i < collection->dead_end; i++) {
         const uint32_t slot = collection->dead[i];
         TRY(array_prepare(&collection->slots, slot, err));

@@ -58,7 +58,7 @@ static omendb_status verify_id(struct verify *verify, uint32_t slot, const struc
         return OMENDB_OK;
     }
     TRY(newest_find(c, &id, record->hash, &at, err));
-    while (at != SLOT_NONE && at != slot && hops++ < UINT32_MAX) {
+    while (at != SLOT_NONE && at != slot && hops++ <= atomic_load_relaxed_u32(&c->slot_count)) {
         const struct slot *newer = NULL;
         TRY(slot_read(c, at, &newer, err));
         at = newer->previous;

@@ -277,7 +277,9 @@ omendb_status heap_release_reserve(struct heap *heap, uint64_t location, omendb_
         TRY(array_prepare(&heap->meta, chunk, err));
         const struct heap_chunk *meta = meta_at(heap, chunk);
         const uint32_t size = record_part(meta, header.size);
-        if (meta->live <= size && chunk != heap->current)
+        if (meta->live < size)
+            return fail(err, OMENDB_ERR_CORRUPT, "heap: chunk %u counts too few bytes", chunk);
+        if (meta->live == size && chunk != heap->current)
             TRY(array_prepare(&heap->chunks, chunk, err));
     }
     return OMENDB_OK;

@@ -148,7 +148,8 @@ omendb_status image_each_block(struct store *store, const struct superblock *sup
 static omendb_status mark_block(void *context, struct block_ref ref, omendb_error *err)
 {
     struct space *space = context;
-    if (block_map_is_taken(&space->map, ref.block)) return OMENDB_OK; /* Both images share it. */
+    if (ref.block < BLOCK_FIRST || block_map_is_taken(&space->map, ref.block))
+        return fail(err, OMENDB_ERR_CORRUPT, "block %u is used twice", ref.block);
     if (((uint64_t)ref.block + 1) * BLOCK_SIZE > space->mapping_length)
         return fail(err, OMENDB_ERR_CORRUPT, "block %u can't be one of this file", ref.block);
     return block_map_mark(&space->map, ref.block, 1, err);
@@ -157,7 +158,7 @@ static omendb_status mark_block(void *context, struct block_ref ref, omendb_erro
 static omendb_status release_block(void *context, struct block_ref ref, omendb_error *err)
 {
     struct space *space = context;
-    if (block_map_is_taken(&space->map, ref.block)) return OMENDB_OK;
+    if (block_map_is_taken(&space->map, ref.block)) return OMENDB_OK; /* Both images share it. */
     TRY(space_release_reserve(space, 1, err));
     TRY(mark_block(space, ref, err));
     space_release(space, ref.block, space->generation);
@@ -230,6 +231,7 @@ static omendb_status log_replay(struct store *store, const struct superblock *li
                  err));
     TRY(wal_replay(&store->wal, store->live.wal, live->root.sequence, replay_batch, store, &found,
                    err));
+    store->live.proved = found;
     if (found) return OMENDB_OK;
     if (store->live.wal.offset != 0)
         return fail(err, OMENDB_ERR_CORRUPT,
@@ -271,6 +273,7 @@ omendb_status recover_open(struct store *store, omendb_error *err)
 {
     struct superblock slots[2] = {0};
     struct buffer catalog = {0};
+    bool alone = false;
     omendb_status status = OMENDB_OK;
     for (uint32_t i = 0; status == OMENDB_OK && i < 2; i++)
         status = superblock_read(store->space.file, i, &slots[i], err);
@@ -283,6 +286,7 @@ omendb_status recover_open(struct store *store, omendb_error *err)
                                   ? 0
                                   : 1;
         image_from(&store->live, &slots[live], live);
+        alone = !slots[1 - live].valid;
         if ((slots[live].root.ro_compat & ~FORMAT_RO_COMPAT_KNOWN) != 0 && !store->read_only)
             status = fail(err, OMENDB_ERR_UNSUPPORTED,
                           "%s: features of a newer version allow reading only", store->path);
@@ -296,9 +300,36 @@ omendb_status recover_open(struct store *store, omendb_error *err)
     if (store->read_only) return OMENDB_OK;
     /* After a clean close too: it may have been cut short between superblock and log. */
     TRY(wal_start(&store->wal, store->previous_wal, err));
-    if (store->replayed_batches == 0) return OMENDB_OK;
-    store->live.catalog_changes = UINT64_MAX; /* Forces it. */
+    if (store->replayed_batches == 0 && !alone) return OMENDB_OK;
+    store->live.catalog_changes = UINT64_MAX; /* Forces it; a damaged slot is whole again then. */
+    atomic_store_release_u32(&store->replay_unwritten, store->replayed_batches != 0);
     status = checkpoint_run(store, CHECKPOINT_NORMAL, err);
-    /* A full disk must not lock the user out: the log still holds everything. */
+    /* A full disk must not lock the user out: the log still holds everything. Writing has to wait
+     * for that checkpoint (store_writable_settled). */
     return status == OMENDB_ERR_FULL ? OMENDB_OK : status;
+}
+
+/* The process before may have ended between writing the superblock and syncing it; after a failed
+ * sync the cache may even show pages as clean that the disk doesn't have. The blocks that the
+ * superblock refers to were synced before it was written, so it is enough to write the superblock
+ * itself again, to its own slot: torn, it is what the disk had, and the other slot is whole. */
+omendb_status recover_settle(struct store *store, omendb_error *err)
+{
+    struct file *file = store->space.file;
+    const uint64_t at = (uint64_t)store->live.slot * BLOCK_SIZE;
+    omendb_error reason = {0};
+    size_t got = 0;
+    if (store->settled) return OMENDB_OK;
+    void *block = alloc_raw(1, BLOCK_SIZE);
+    if (block == NULL) return fail(err, OMENDB_ERR_NOMEM, "out of memory: a superblock");
+    omendb_status status = file_read(file, at, block, BLOCK_SIZE, &got, &reason);
+    if (status == OMENDB_OK) {
+        status = file_write(file, at, block, got, &reason);
+        if (status == OMENDB_OK) status = file_sync(file, &reason);
+        if (status != OMENDB_OK) store_fence(store, &reason);
+    }
+    alloc_free(block);
+    if (status != OMENDB_OK && err != NULL) *err = reason;
+    store->settled = status == OMENDB_OK;
+    return status;
 }

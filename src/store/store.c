@@ -80,7 +80,7 @@ static omendb_status file_prepare(struct store *store, struct file **out, omendb
 /* A writer excludes writers; a reader pins the image that it will read. */
 static omendb_status file_claim(struct store *store, struct file *file, omendb_error *err)
 {
-    bool granted = false;
+    bool granted = false, pinned = false;
     if (!store->read_only) {
         TRY(file_lock(file, SPACE_WRITER_BYTE, 1, FILE_LOCK_EXCLUSIVE, &granted, err));
         if (granted) return OMENDB_OK;
@@ -88,7 +88,7 @@ static omendb_status file_claim(struct store *store, struct file *file, omendb_e
                     store->path);
     }
     struct superblock slots[2] = {0};
-    for (int tries = 0; tries < OPEN_TRIES; tries++) {
+    for (int tries = 0; tries < OPEN_TRIES && !pinned; tries++) {
         uint64_t before = 0, after = 0;
         for (int pass = 0; pass < 2; pass++) {
             uint64_t newest = 0;
@@ -107,15 +107,19 @@ static omendb_status file_claim(struct store *store, struct file *file, omendb_e
             const uint64_t byte = SPACE_PIN_BASE + newest % SPACE_PIN_COUNT;
             if (pass == 0 &&
                 file_lock(file, byte, 1, FILE_LOCK_SHARED, &granted, NULL) != OMENDB_OK)
-                granted = false; /* A medium without locks: nobody can write it either. */
+                granted = true; /* A medium without locks: nobody can write it either. */
         }
-        if (before == after) break;
-        (void)file_lock(file, SPACE_PIN_BASE + before % SPACE_PIN_COUNT, 1, FILE_UNLOCK, &granted,
-                        NULL);
+        /* Not granted: the writer is asking for that pin at this moment. */
+        pinned = granted && before == after;
+        if (granted && !pinned)
+            (void)file_lock(file, SPACE_PIN_BASE + before % SPACE_PIN_COUNT, 1, FILE_UNLOCK,
+                            &granted, NULL);
     }
     superblock_deinit(&slots[0]);
     superblock_deinit(&slots[1]);
-    return OMENDB_OK;
+    if (pinned) return OMENDB_OK;
+    return fail(err, OMENDB_ERR_BUSY, "%s: its writer makes one image after the other",
+                store->path);
 }
 
 static omendb_status open_once(struct store *store, omendb_error *err)
@@ -140,7 +144,7 @@ static omendb_status open_contents(struct store *store, omendb_error *err)
     /* A writer may have gone on while a reader looked: look again. */
     for (int tries = 0; status == OMENDB_ERR_CORRUPT && store->read_only && tries < OPEN_TRIES;
          tries++) {
-        const uint64_t generation = store->live.generation;
+        const uint64_t generation = store->live.generation, sequence = store->next_sequence;
         omendb_error again = {0};
         contents_free(store);
         store->live = (struct image){0};
@@ -148,7 +152,8 @@ static omendb_status open_contents(struct store *store, omendb_error *err)
         store->next_sequence = 1;
         status = open_once(store, &again);
         if (status != OMENDB_OK && err != NULL) *err = again;
-        if (store->live.generation == generation) break;
+        /* It saw neither a newer image nor more of the log: nobody was writing. */
+        if (store->live.generation == generation && store->next_sequence == sequence) break;
     }
     return status;
 }
@@ -374,7 +379,7 @@ omendb_status store_catalog_apply(struct store *store, const struct operation *o
 /* Begins a change of the catalog: writer lock, nothing queued. */
 static omendb_status catalog_begin(struct store *store, omendb_error *err)
 {
-    TRY(store_writable(store, err));
+    TRY(store_writable_settled(store, err));
     mutex_lock(&store->writer);
     txn_drain(store);
     const omendb_status status = store_writable(store, err);

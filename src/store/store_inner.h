@@ -25,7 +25,7 @@ struct commit_count {
 struct commit {
     struct wal_batch batch;
     bool sync;
-    bool done;
+    atomic_u32 done;
     omendb_status status;
     omendb_error error;
     struct commit *next;
@@ -43,6 +43,7 @@ struct image {     /* The durable state that replay starts from. */
     uint64_t catalog_changes; /* store->catalog_changes in it. */
     uint64_t reclaims;
     bool clean;
+    bool proved; /* Its log segment is there: a damaged newer image would be noticed. */
 };
 
 struct store {
@@ -64,10 +65,14 @@ struct store {
     uint32_t locks_made;
 
     struct commit *queue, **queue_end; /* Staged, not yet in the log. */
-    bool leading;                      /* A thread writes frames. */
-    uint64_t next_sequence;            /* Of the next batch to stage. Writer lock. */
-    struct stage stage;                /* Writer lock. */
-    struct wal_batch *group;           /* Leader's scratch. */
+    uint32_t queue_count;
+    uint32_t last_group;            /* Commits of the group before, */
+    uint64_t last_write_ns, groups; /* and what writing it took. */
+    atomic_u32 leading;             /* 1: a thread writes frames. Changed under `log`. */
+    struct event logged;            /* A group was logged. */
+    uint64_t next_sequence;         /* Of the next batch to stage. Writer lock. */
+    struct stage stage;             /* Writer lock. */
+    struct wal_batch *group;        /* Leader's scratch. */
     size_t group_capacity;
 
     struct collection **collections; /* Sorted by name. */
@@ -77,9 +82,11 @@ struct store {
     uint32_t next_collection_id;
     uint64_t catalog_changes; /* Counts creations, drops, renames. */
 
-    struct image live;          /* The newest durable image. */
-    uint64_t previous_wal;      /* First segment that the image before it needs. */
-    struct buffer last_catalog; /* Collection records of the live image. */
+    struct image live;           /* The newest durable image. */
+    bool settled;                /* It is certainly durable: recover_settle(). Writer lock. */
+    atomic_u32 replay_unwritten; /* 1: replayed, but the checkpoint after it failed. */
+    uint64_t previous_wal;       /* First segment that the image before it needs. */
+    struct buffer last_catalog;  /* Collection records of the live image. */
     uint32_t last_collections;
 
     atomic_u32 fenced; /* 1: no more writing; the reason is in fence_error. */
@@ -107,6 +114,8 @@ void txn_lead_begin(struct store *store);
 void txn_lead_end(struct store *store);
 void store_fence(struct store *store, const omendb_error *reason);
 omendb_status store_writable(struct store *store, omendb_error *err);
+/* No lock held: also does the checkpoint that must come after a replay, before any writing. */
+omendb_status store_writable_settled(struct store *store, omendb_error *err);
 /* Logs one catalog operation, with the writer lock held and the queue drained. */
 omendb_status txn_log_alone(struct store *store, const struct batch *batch, omendb_error *err);
 
@@ -119,6 +128,9 @@ void upkeep_main(void *context);
 /* recover.c */
 omendb_status recover_create(struct store *store, omendb_error *err);
 omendb_status recover_open(struct store *store, omendb_error *err);
+/* Before the first change of this process, writer lock held: what the open found may be in the
+ * page cache only. */
+omendb_status recover_settle(struct store *store, omendb_error *err);
 /* Calls each() for every block that an image's catalog refers to. */
 omendb_status image_each_block(struct store *store, const struct superblock *superblock,
                                omendb_status (*each)(void *context, struct block_ref ref,

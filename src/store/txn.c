@@ -20,6 +20,13 @@ omendb_status store_writable(struct store *store, omendb_error *err)
                        "writing stopped after an earlier failure; reopen the database");
 }
 
+omendb_status store_writable_settled(struct store *store, omendb_error *err)
+{
+    TRY(store_writable(store, err));
+    if (atomic_load_acquire_u32(&store->replay_unwritten) == 0) return OMENDB_OK;
+    return checkpoint_run(store, CHECKPOINT_NORMAL, err);
+}
+
 /* Under `log`. After a failed write or sync nobody knows what the disk holds: no more writing. */
 static void fence_locked(struct store *store, const omendb_error *reason)
 {
@@ -129,22 +136,42 @@ static omendb_status group_write(struct store *store, struct commit *first, size
     return status == OMENDB_OK && sync ? wal_sync(&store->wal, err) : status;
 }
 
+/* Threads that the last group woke are about to commit again: waiting for them a fraction of what
+ * a sync costs lets one sync serve them all. Alone, nobody waits. */
+static void gather(struct store *store)
+{
+    const uint32_t wanted = store->last_group;
+    if (wanted < 2 || store->queue_count >= wanted) return;
+    const uint64_t until = store_clock_ns(store) + store->last_write_ns / 4;
+    do {
+        mutex_unlock(&store->log);
+        thread_yield();
+        mutex_lock(&store->log);
+    } while (store->queue_count < wanted && store_clock_ns(store) < until);
+}
+
 /* Under `log`, which is given up while the frames are written: logs the whole queue. */
 static void lead(struct store *store)
 {
-    struct commit *first = store->queue;
-    size_t count = 0;
     omendb_error error = {0};
-    assert(first != NULL && !store->leading);
-    store->leading = true;
+    assert(store->queue != NULL && atomic_load_relaxed_u32(&store->leading) == 0);
+    atomic_store_relaxed_u32(&store->leading, 1);
+    if (!store->vfs->single_threaded) gather(store);
+    struct commit *first = store->queue;
+    const uint32_t count = store->queue_count;
     store->queue = NULL;
     store->queue_end = &store->queue;
-    for (struct commit *commit = first; commit != NULL; commit = commit->next) count++;
+    store->queue_count = 0;
     mutex_unlock(&store->log);
+    const uint64_t begin = store_clock_ns(store);
     const omendb_status status = atomic_load_acquire_u32(&store->fenced) != 0
                                      ? fail(&error, OMENDB_ERR_MISUSE, "an earlier write failed")
                                      : group_write(store, first, count, &error);
+    const uint64_t end = store_clock_ns(store);
     mutex_lock(&store->log);
+    store->last_group = count;
+    store->last_write_ns = end - begin;
+    store->groups++;
     if (status != OMENDB_OK) fence_locked(store, &error);
     for (struct commit *commit = first, *next = NULL; commit != NULL; commit = next) {
         next = commit->next;
@@ -154,33 +181,36 @@ static void lead(struct store *store)
             counts_publish(commit);
             txn_publish(store, commit->batch.sequence);
         }
-        commit->done = true; /* Its owner may return as soon as `log` is free. */
+        atomic_store_release_u32(&commit->done, 1); /* wait_logged(): its owner may return. */
     }
-    store->leading = false;
+    atomic_store_release_u32(&store->leading, 0); /* wait_logged() */
     condition_wake_all(&store->log_changed);
+    event_announce(&store->logged);
 }
 
 void txn_lead_begin(struct store *store)
 {
     mutex_lock(&store->log);
-    while (store->leading) condition_wait(&store->log_changed, &store->log);
-    store->leading = true;
+    while (atomic_load_relaxed_u32(&store->leading) != 0)
+        condition_wait(&store->log_changed, &store->log);
+    atomic_store_relaxed_u32(&store->leading, 1);
     mutex_unlock(&store->log);
 }
 
 void txn_lead_end(struct store *store)
 {
     mutex_lock(&store->log);
-    store->leading = false;
+    atomic_store_release_u32(&store->leading, 0); /* wait_logged() */
     condition_wake_all(&store->log_changed);
     mutex_unlock(&store->log);
+    event_announce(&store->logged);
 }
 
 void txn_drain(struct store *store)
 {
     mutex_lock(&store->log);
-    while (store->queue != NULL || store->leading) {
-        if (!store->leading) lead(store);
+    while (store->queue != NULL || atomic_load_relaxed_u32(&store->leading) != 0) {
+        if (atomic_load_relaxed_u32(&store->leading) == 0) lead(store);
         else condition_wait(&store->log_changed, &store->log);
     }
     mutex_unlock(&store->log);
@@ -191,17 +221,25 @@ static void enqueue(struct store *store, struct commit *commit)
     mutex_lock(&store->log);
     *store->queue_end = commit;
     store->queue_end = &commit->next;
+    store->queue_count++;
     mutex_unlock(&store->log);
 }
 
 static omendb_status wait_logged(struct store *store, struct commit *commit, omendb_error *err)
 {
-    mutex_lock(&store->log);
-    while (!commit->done) {
-        if (!store->leading) lead(store);
-        else condition_wait(&store->log_changed, &store->log);
+    while (atomic_load_acquire_u32(&commit->done) == 0) {
+        const uint32_t seen = event_now(&store->logged);
+        bool led = false;
+        if (atomic_load_acquire_u32(&store->leading) == 0) {
+            mutex_lock(&store->log);
+            led = atomic_load_relaxed_u32(&store->leading) == 0 &&
+                  atomic_load_relaxed_u32(&commit->done) == 0;
+            if (led) lead(store);
+            mutex_unlock(&store->log);
+        }
+        /* Whoever leads now announces its end, which comes after `seen`. */
+        if (!led && atomic_load_acquire_u32(&commit->done) == 0) event_wait(&store->logged, seen);
     }
-    mutex_unlock(&store->log);
     if (commit->status != OMENDB_OK && err != NULL) *err = commit->error;
     return commit->status;
 }
@@ -261,13 +299,17 @@ static omendb_status stage_and_queue(struct store *store, const struct batch *ba
     if (logged) TRY(log_room(store, batch->bytes.size, err));
     commit->batch.sequence = store->next_sequence; /* log_room() may have let others by. */
     TRY(store_writable(store, err));
+    if (logged) TRY(recover_settle(store, err));
     if (logged) TRY(wal_reserve(&store->wal, batch->bytes.size, &commit->batch.segment, err));
     if (MUTANT(publish_before_apply)) txn_publish(store, store->next_sequence);
-    TRY(txn_stage(store, batch->bytes.data, batch->bytes.size, batch->operation_count,
-                  store->next_sequence, err));
-    const omendb_status status = counts_keep(store, commit, err);
+    omendb_status status = txn_stage(store, batch->bytes.data, batch->bytes.size,
+                                     batch->operation_count, store->next_sequence, err);
+    if (status == OMENDB_OK) {
+        status = counts_keep(store, commit, err);
+        if (status != OMENDB_OK) stage_undo(&store->stage);
+    }
     if (status != OMENDB_OK) {
-        stage_undo(&store->stage);
+        if (logged) wal_return(&store->wal, batch->bytes.size, commit->batch.segment);
         return status;
     }
     store->next_sequence++;
@@ -286,7 +328,7 @@ omendb_status store_commit(struct store *store, const struct batch *batch,
                            omendb_durability durability, uint64_t *sequence, omendb_error *err)
 {
     struct commit commit = {0};
-    TRY(store_writable(store, err));
+    TRY(store_writable_settled(store, err));
     if (durability == OMENDB_DURABILITY_DEFAULT) durability = store->options.durability;
     commit.sync = durability == OMENDB_DURABILITY_FULL;
     commit.counts = commit.counts_inline;
@@ -319,6 +361,7 @@ omendb_status txn_log_alone(struct store *store, const struct batch *batch, omen
         return OMENDB_OK;
     }
     TRY(store_writable(store, err));
+    TRY(recover_settle(store, err));
     TRY(wal_reserve(&store->wal, batch->bytes.size, &commit.batch.segment, err));
     commit.batch.sequence = store->next_sequence++;
     enqueue(store, &commit);

@@ -33,10 +33,16 @@ struct stats {
     bool first;
 };
 
-static omendb_status add_memory(void *context, struct array *array, omendb_error *err)
+struct array_bytes {
+    uint64_t memory, stored, derived;
+};
+
+static omendb_status add_bytes(void *context, struct array *array, omendb_error *err)
 {
+    struct array_bytes *bytes = context;
     (void)err;
-    *(uint64_t *)context += array_memory_bytes(array);
+    bytes->memory += array_memory_bytes(array);
+    *(array->kind >= ARRAY_CODES ? &bytes->derived : &bytes->stored) += array_stored_bytes(array);
     return OMENDB_OK;
 }
 
@@ -67,9 +73,9 @@ static omendb_status collection_stats(void *context, struct collection *c, const
 {
     struct stats *stats = context;
     struct buffer *out = stats->out;
-    uint64_t memory = 0;
-    TRY(collection_each_array(c, add_memory, &memory, err));
-    stats->memory += memory;
+    struct array_bytes bytes = {0};
+    TRY(collection_each_array(c, add_bytes, &bytes, err));
+    stats->memory += bytes.memory;
     if (!stats->first) TRY(buffer_append_text(out, ",", err));
     stats->first = false;
     TRY(buffer_append_text(out, "{\"name\":", err));
@@ -84,7 +90,9 @@ static omendb_status collection_stats(void *context, struct collection *c, const
     TRY(append_number(out, "document_bytes", c->documents.live_bytes, err));
     TRY(append_number(out, "document_bytes_dead", c->documents.used_bytes - c->documents.live_bytes,
                       err));
-    TRY(append_number(out, "memory_bytes", memory, err));
+    TRY(append_number(out, "memory_bytes", bytes.memory, err));
+    TRY(append_number(out, "stored_bytes", bytes.stored, err));
+    TRY(append_number(out, "stored_bytes_derived", bytes.derived, err));
     TRY(vectors_stats(stats, c, err));
     return buffer_append_text(out, "}", err);
 }
@@ -127,8 +135,10 @@ static omendb_status upkeep_stats(struct store *store, struct buffer *out, omend
 {
     mutex_lock(&store->log);
     const uint64_t duration = store->checkpoint_ns_last, failures = store->upkeep_failures;
+    const uint64_t groups = store->groups;
     const omendb_error error = store->upkeep_error;
     mutex_unlock(&store->log);
+    TRY(append_number(out, "commit_groups", groups, err));
     TRY(buffer_append_format(out, err, "\"checkpoint_ms_last\":%.3f,", (double)duration / 1e6));
     TRY(append_number(out, "upkeep_failures", failures, err));
     if (failures == 0) return OMENDB_OK;

@@ -10,7 +10,7 @@
 #include "base/mutant.h"
 #include "store/wal_inner.h"
 
-enum { ZERO_CHUNK = 1 << 20 };
+enum { ZERO_CHUNK = 1 << 20, FRAME_BUFFER_KEPT = 16 << 20 };
 
 static uint64_t page_up(uint64_t size)
 {
@@ -48,6 +48,7 @@ void wal_deinit(struct wal *wal)
     alloc_free(wal->segments);
     alloc_free(wal->path);
     buffer_deinit(&wal->frame);
+    buffer_deinit(&wal->spare);
 #ifdef OMENDB_MUTANTS
     buffer_deinit(&wal->last_payload);
 #endif
@@ -124,8 +125,8 @@ static omendb_status segment_add(struct wal *wal, uint64_t frame, omendb_error *
     mutex_lock(&wal->mutex);
     wal->segments[wal->segments_count++] = segment;
     wal->bytes_total += size;
+    wal->next_number++; /* Changed under both mutexes. */
     mutex_unlock(&wal->mutex);
-    wal->next_number++;
     if (wal->next_size < wal->segment_max) wal->next_size *= 2;
     if (wal->next_size > wal->segment_max) wal->next_size = wal->segment_max;
     return OMENDB_OK;
@@ -139,8 +140,8 @@ static bool reserve_existing(struct wal *wal, uint64_t frame, uint64_t *segment)
     mutex_lock(&wal->mutex);
     for (size_t i = 0; i < wal->segments_count && !found; i++) {
         struct wal_segment *candidate = &wal->segments[i];
-        if (candidate->number < wal->writing || candidate->number < wal->reserving ||
-            candidate->size - candidate->reserved < frame)
+        if (candidate->file == NULL || candidate->number < wal->writing ||
+            candidate->number < wal->reserving || candidate->size - candidate->reserved < frame)
             continue;
         candidate->reserved += frame;
         wal->reserving = candidate->number;
@@ -151,9 +152,67 @@ static bool reserve_existing(struct wal *wal, uint64_t frame, uint64_t *segment)
     return found;
 }
 
-omendb_status wal_reserve(struct wal *wal, size_t size, uint64_t *segment, omendb_error *err)
+static uint64_t batch_frame_size(size_t size)
 {
-    const uint64_t frame = frame_size(sizeof(struct batch_header) + size);
+    return frame_size(sizeof(struct batch_header) + size);
+}
+
+static struct wal_segment *segment_find(struct wal *wal, uint64_t number)
+{
+    for (size_t i = 0; i < wal->segments_count; i++)
+        if (wal->segments[i].number == number) return &wal->segments[i];
+    return NULL;
+}
+
+/* Memory for the frames of all promises, and for a mark. */
+static omendb_status frame_promise(struct wal *wal, uint64_t frame, omendb_error *err)
+{
+    omendb_status status = OMENDB_OK;
+    mutex_lock(&wal->mutex);
+    const uint64_t wanted = wal->promised + frame + WAL_PAGE;
+    if (wal->frame.capacity < wanted) status = buffer_reserve(&wal->spare, (size_t)wanted, err);
+    if (status == OMENDB_OK) wal->promised += frame;
+    mutex_unlock(&wal->mutex);
+    return status;
+}
+
+/* The leader begins with frames of `size` promised bytes. */
+static void frame_take(struct wal *wal, uint64_t size)
+{
+    mutex_lock(&wal->mutex);
+    if (wal->spare.capacity > wal->frame.capacity) {
+        const struct buffer larger = wal->spare;
+        wal->spare = wal->frame;
+        wal->frame = larger;
+        buffer_clear(&wal->spare);
+    }
+    assert(wal->promised >= size);
+    wal->promised -= size;
+    mutex_unlock(&wal->mutex);
+}
+
+/* A buffer that one huge batch needed isn't kept. */
+static void frame_done(struct wal *wal)
+{
+    if (wal->frame.capacity <= FRAME_BUFFER_KEPT) return;
+    mutex_lock(&wal->mutex);
+    if (wal->spare.capacity >= wal->promised + WAL_PAGE) buffer_deinit(&wal->frame);
+    mutex_unlock(&wal->mutex);
+}
+
+void wal_return(struct wal *wal, size_t size, uint64_t segment)
+{
+    const uint64_t frame = batch_frame_size(size);
+    mutex_lock(&wal->mutex);
+    struct wal_segment *promised = segment_find(wal, segment);
+    if (promised != NULL) promised->reserved -= frame;
+    wal->promised -= frame;
+    mutex_unlock(&wal->mutex);
+}
+
+static omendb_status segment_reserve(struct wal *wal, uint64_t frame, uint64_t *segment,
+                                     omendb_error *err)
+{
     omendb_status status = OMENDB_OK;
     if (reserve_existing(wal, frame, segment)) return OMENDB_OK;
     mutex_lock(&wal->create_mutex);
@@ -163,6 +222,18 @@ omendb_status wal_reserve(struct wal *wal, size_t size, uint64_t *segment, omend
             status = fail(err, OMENDB_ERR_INTERNAL, "log: a new segment has no room");
     }
     mutex_unlock(&wal->create_mutex);
+    return status;
+}
+
+omendb_status wal_reserve(struct wal *wal, size_t size, uint64_t *segment, omendb_error *err)
+{
+    const uint64_t frame = batch_frame_size(size);
+    TRY(frame_promise(wal, frame, err));
+    const omendb_status status = segment_reserve(wal, frame, segment, err);
+    if (status == OMENDB_OK) return OMENDB_OK;
+    mutex_lock(&wal->mutex);
+    wal->promised -= frame;
+    mutex_unlock(&wal->mutex);
     return status;
 }
 
@@ -179,13 +250,6 @@ omendb_status wal_prepare_next(struct wal *wal, omendb_error *err)
     if (wanted) status = segment_add(wal, 0, err);
     mutex_unlock(&wal->create_mutex);
     return status;
-}
-
-static struct wal_segment *segment_find(struct wal *wal, uint64_t number)
-{
-    for (size_t i = 0; i < wal->segments_count; i++)
-        if (wal->segments[i].number == number) return &wal->segments[i];
-    return NULL;
 }
 
 static omendb_status writing_file(struct wal *wal, struct file **out, omendb_error *err)
@@ -241,6 +305,42 @@ static omendb_status segment_switch(struct wal *wal, uint64_t number, uint64_t s
     wal->salt = header.salt;
     wal->unsynced = true;
     return OMENDB_OK;
+}
+
+/* Moves on to segment `number`. Those between that were too small for a batch get a header as well:
+ * recovery reads segments in order and takes one without a header for the end. */
+static omendb_status segments_enter(struct wal *wal, uint64_t number, uint64_t sequence,
+                                    omendb_error *err)
+{
+    while (wal->writing != number) {
+        uint64_t next = number;
+        mutex_lock(&wal->mutex);
+        for (size_t i = wal->segments_count; i-- > 0;) {
+            const struct wal_segment *segment = &wal->segments[i];
+            if (segment->file != NULL && segment->number > wal->writing && segment->number < next)
+                next = segment->number;
+        }
+        mutex_unlock(&wal->mutex);
+        TRY(segment_switch(wal, next, sequence, err));
+    }
+    return OMENDB_OK;
+}
+
+omendb_status wal_begin(struct wal *wal, omendb_error *err)
+{
+    uint64_t segment = 0;
+    omendb_status status = OMENDB_OK;
+    if (wal->writing != 0) return OMENDB_OK;
+    mutex_lock(&wal->create_mutex);
+    if (!reserve_existing(wal, 0, &segment)) {
+        status = segment_add(wal, 0, err);
+        if (status == OMENDB_OK && !reserve_existing(wal, 0, &segment))
+            status = fail(err, OMENDB_ERR_INTERNAL, "log: a new segment isn't there");
+    }
+    mutex_unlock(&wal->create_mutex);
+    TRY(status);
+    TRY(segments_enter(wal, segment, wal->sequence + 1, err));
+    return wal_sync(wal, err);
 }
 
 /* ---- Frames ---- */
@@ -319,15 +419,15 @@ static omendb_status batch_append(struct wal *wal, const struct wal_batch *batch
     return buffer_append(&wal->frame, batch->bytes, batch->size, err);
 }
 
-omendb_status wal_write(struct wal *wal, const struct wal_batch *batches, size_t count, bool sync,
-                        omendb_error *err)
+static omendb_status frames_write(struct wal *wal, const struct wal_batch *batches, size_t count,
+                                  omendb_error *err)
 {
     for (size_t i = 0; i < count;) {
         const uint64_t segment = batches[i].segment;
         uint64_t sequence = batches[i].sequence;
         uint32_t in_frame = 0;
         assert(segment >= wal->writing);
-        if (segment != wal->writing) TRY(segment_switch(wal, segment, sequence, err));
+        TRY(segments_enter(wal, segment, sequence, err));
         buffer_clear(&wal->frame);
         TRY(buffer_append_zeros(&wal->frame, sizeof(struct wal_frame_header), err));
 #ifdef OMENDB_MUTANTS
@@ -343,6 +443,18 @@ omendb_status wal_write(struct wal *wal, const struct wal_batch *batches, size_t
         TRY(frame_write(wal, WAL_FRAME_BATCHES, sequence, in_frame, err));
         wal->sequence = batches[i - 1].sequence;
     }
+    return OMENDB_OK;
+}
+
+omendb_status wal_write(struct wal *wal, const struct wal_batch *batches, size_t count, bool sync,
+                        omendb_error *err)
+{
+    uint64_t promised = 0;
+    for (size_t i = 0; i < count; i++) promised += batch_frame_size(batches[i].size);
+    frame_take(wal, promised);
+    const omendb_status status = frames_write(wal, batches, count, err);
+    frame_done(wal);
+    TRY(status);
     return sync ? wal_sync(wal, err) : OMENDB_OK;
 }
 
@@ -357,6 +469,7 @@ omendb_status wal_mark(struct wal *wal, omendb_error *err)
     mutex_unlock(&wal->mutex);
     if (!room) return OMENDB_OK; /* The next segment's header will cover the frame. */
     TRY(wal_sync(wal, err));
+    frame_take(wal, 0);
     buffer_clear(&wal->frame);
     TRY(buffer_append_zeros(&wal->frame, sizeof(struct wal_frame_header), err));
 #ifdef OMENDB_MUTANTS
@@ -368,13 +481,15 @@ omendb_status wal_mark(struct wal *wal, omendb_error *err)
 
 /* ---- Checkpoints ---- */
 
-struct wal_position wal_end(const struct wal *wal)
+struct wal_position wal_end(struct wal *wal)
 {
     if (wal->writing == 0) {
         /* The first frame will go to the oldest segment that was made for it. */
+        mutex_lock(&wal->mutex);
         uint64_t first = wal->next_number;
         for (size_t i = wal->segments_count; i-- > 0;)
             if (wal->segments[i].file != NULL) first = wal->segments[i].number;
+        mutex_unlock(&wal->mutex);
         return (struct wal_position){.segment = first, .chain = wal->chain};
     }
     return (struct wal_position){
@@ -444,9 +559,9 @@ static omendb_status release_locked(struct wal *wal, uint64_t segment, omendb_er
                 file_close(oldest.file);
                 return status;
             }
-            oldest.number = wal->next_number++;
             oldest.reserved = WAL_PAGE;
             mutex_lock(&wal->mutex);
+            oldest.number = wal->next_number++;
             wal->segments[wal->segments_count++] = oldest; /* There is room: one just left. */
             mutex_unlock(&wal->mutex);
             wal->recycled++;

@@ -14,7 +14,8 @@
  * acknowledged data: CORRUPT, never a silent cut.
  *
  * Room is reserved before a batch is staged: wal_reserve() creates the segment that it will go to,
- * so that a full disk is found while nothing has changed.
+ * so that a full disk is found while nothing has changed; and memory for its frame, so that writing
+ * the frame can't fail for want of it.
  *
  * Threads: wal_reserve, wal_prepare_next: the writer lock. wal_write, wal_sync, wal_mark: the log
  * leader. Both touch the segment list under `mutex`.
@@ -74,7 +75,9 @@ struct wal {
     bool marked;               /* The last frame is a mark. */
     uint64_t bytes_total;      /* Of all segments on disk; read by stats under mutex. */
     uint64_t frames, syncs, recycled;
-    struct buffer frame;
+    struct buffer frame; /* The leader's. The larger of it and `spare` always holds ... */
+    struct buffer spare; /* ... the frames that were promised. Under mutex. */
+    uint64_t promised;   /* Bytes of frames promised and not yet begun. Under mutex. */
 #ifdef OMENDB_MUTANTS
     struct buffer last_payload; /* For MUTANT(rewrite_of_last_acknowledged_sector). */
     uint64_t last_offset, last_chain, last_sequence;
@@ -98,8 +101,15 @@ omendb_status wal_replay(struct wal *wal, struct wal_position position, uint64_t
  * `keep_from`) and remembers the others, so that wal_release() finds them. */
 omendb_status wal_start(struct wal *wal, uint64_t keep_from, omendb_error *err);
 
+/* Makes sure that the first segment exists and carries its header, synced: then a damaged image
+ * can be told from one that was being replaced. Log leader. FULL, IO, NOMEM. */
+omendb_status wal_begin(struct wal *wal, omendb_error *err);
+
 /* Promises room for a batch of `size` operation bytes; tells its segment. FULL, IO, NOMEM. */
 omendb_status wal_reserve(struct wal *wal, size_t size, uint64_t *segment, omendb_error *err);
+
+/* Takes the last promise back: the batch wasn't staged. */
+void wal_return(struct wal *wal, size_t size, uint64_t segment);
 
 /* Makes the next segment ahead of need, off the commit path. Any thread. */
 omendb_status wal_prepare_next(struct wal *wal, omendb_error *err);
@@ -111,8 +121,9 @@ omendb_status wal_sync(struct wal *wal, omendb_error *err);
 /* An empty frame that covers the last one, so that rot in it would be noticed; synced. */
 omendb_status wal_mark(struct wal *wal, omendb_error *err);
 
-/* Where a checkpoint of everything written so far lets replay begin. */
-struct wal_position wal_end(const struct wal *wal);
+/* Where a checkpoint of everything written so far lets replay begin. Nobody may write a frame
+ * meanwhile (txn_lead_begin). */
+struct wal_position wal_end(struct wal *wal);
 
 /* Segments before `segment` are no longer needed: one is kept as the next, others are removed. */
 omendb_status wal_release(struct wal *wal, uint64_t segment, omendb_error *err);

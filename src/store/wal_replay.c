@@ -120,6 +120,11 @@ static omendb_status frames_read(struct replay *replay, omendb_error *err)
     }
 }
 
+static bool header_whole(const struct wal_segment_header *header)
+{
+    return header->checksum == checksum64(header, offsetof(struct wal_segment_header, checksum));
+}
+
 /* Opens segment `number`; *there: it exists and carries a header of its own. */
 static omendb_status segment_open(struct replay *replay, uint64_t number, bool *there,
                                   struct wal_segment_header *header, omendb_error *err)
@@ -138,8 +143,7 @@ static omendb_status segment_open(struct replay *replay, uint64_t number, bool *
     TRY(file_size(replay->file, &replay->size, err));
     TRY(read_exact(replay->file, 0, header, sizeof *header, &whole, err));
     if (!whole || header->magic != WAL_MAGIC || header->number != number ||
-        memcmp(header->uuid, wal->uuid, sizeof wal->uuid) != 0 ||
-        header->checksum != checksum64(header, offsetof(struct wal_segment_header, checksum)))
+        memcmp(header->uuid, wal->uuid, sizeof wal->uuid) != 0 || !header_whole(header))
         return OMENDB_OK;
     if (header->format_major > FORMAT_MAJOR)
         return fail(err, OMENDB_ERR_UNSUPPORTED, "log format %u is newer than this library",
@@ -150,13 +154,42 @@ static omendb_status segment_open(struct replay *replay, uint64_t number, bool *
     return OMENDB_OK;
 }
 
+/* Segment `number` has no header. A header is one sector: it is there whole, or what was there
+ * before (zeros, or the header of the segment that this file was). Anything else is rot, and so is
+ * a segment that is missing before one that continues the log: a switch syncs what is left behind. */
+static omendb_status absence_check(struct replay *replay, uint64_t number, omendb_error *err)
+{
+    static const struct wal_segment_header zeros;
+    struct wal_frame_header frame = {0};
+    struct wal_segment_header header = {0};
+    bool whole = false, continued = false;
+    if (replay->file != NULL) TRY(read_exact(replay->file, 0, &header, sizeof header, &whole, err));
+    if (whole && memcmp(&header, &zeros, sizeof header) != 0 && !header_whole(&header)) {
+        TRY(read_exact(replay->file, WAL_PAGE, &frame, sizeof frame, &whole, err));
+        if (whole && frame.sequence == replay->sequence + 1 && frame.chain == replay->chain) {
+            replay->salt = frame.salt;
+            TRY(frame_read(replay, WAL_PAGE, &continued, &frame, err));
+        }
+    }
+    if (!continued) {
+        TRY(segment_open(replay, number + 1, &continued, &header, err));
+        continued = continued && header.sequence > replay->sequence;
+    }
+    if (!continued) return OMENDB_OK;
+    return fail(err, OMENDB_ERR_CORRUPT,
+                "log segment %llu: its header is damaged; batches from %llu on can't be read",
+                (unsigned long long)number, (unsigned long long)replay->sequence + 1);
+}
+
 static omendb_status replay_all(struct replay *replay, struct wal_position position, bool *found,
                                 omendb_error *err)
 {
     struct wal_segment_header header;
     struct wal *wal = replay->wal;
+    uint64_t number = position.segment;
     bool there = false;
-    TRY(segment_open(replay, position.segment, &there, &header, err));
+    TRY(segment_open(replay, number, &there, &header, err));
+    const bool absent = !there;
     if (there && position.offset != 0 && header.salt != position.salt) there = false;
     if (there && position.offset == 0 &&
         (header.sequence != replay->sequence + 1 ||
@@ -165,17 +198,18 @@ static omendb_status replay_all(struct replay *replay, struct wal_position posit
     *found = there;
     if (!there) {
         wal->next_number = position.segment;
+        if (position.offset == 0) return absent ? absence_check(replay, number, err) : OMENDB_OK;
         /* A segment that the image points into must be there: the open reports it. */
-        if (position.offset != 0) wal->next_number++;
+        wal->next_number++;
         return OMENDB_OK;
     }
     replay->offset = position.offset != 0 ? position.offset : WAL_PAGE;
     replay->chain = position.chain;
-    for (uint64_t number = position.segment;; number++) {
+    for (;; number++) {
         TRY(frames_read(replay, err));
         wal->next_number = number + 1;
         TRY(segment_open(replay, number + 1, &there, &header, err));
-        if (!there) return OMENDB_OK;
+        if (!there) return absence_check(replay, number + 1, err);
         if (header.sequence != replay->sequence + 1 ||
             (header.chain != replay->chain && !MUTANT(constant_wal_salt))) {
             /* A switch syncs the old segment first, so this header proves that more was there.

@@ -113,8 +113,11 @@ bool run_open(struct run *run, bool killed)
     const omendb_status status = store_open(&run->options, &run->store, &error);
     if (status != OMENDB_OK) {
         run->store = NULL;
-        if (sim_crashed(run->sim) || run->faults) return false;
-        return run_failed(run, "open: %s", error.message);
+        if (sim_crashed(run->sim)) return false;
+        if (run->rotten) return run_failed(run, "%s: %s",
+                                           status == OMENDB_ERR_CORRUPT ? "reading" : "not CORRUPT",
+                                           error.message);
+        return run->faults ? false : run_failed(run, "open: %s", error.message);
     }
     if (store_enter(run->store, &snapshot, &error) != OMENDB_OK)
         return run_failed(run, "enter: %s", error.message);
@@ -527,6 +530,8 @@ bool run_verify(struct run *run, uint64_t sequence, bool deep)
     if (status == OMENDB_OK && run->failure[0] == '\0' && comparison.found != expected)
         (void)run_failed(run, "%u collections, not %u", comparison.found, expected);
     if (status == OMENDB_OK && deep && run->failure[0] == '\0') status = check_deep(run, &error);
-    if (status != OMENDB_OK) (void)run_failed(run, "reading: %s", error.message);
+    if (status != OMENDB_OK)
+        (void)run_failed(run, "%s: %s", status == OMENDB_ERR_CORRUPT ? "reading" : "not CORRUPT",
+                         error.message);
     return run->failure[0] == '\0';
 }

@@ -78,6 +78,7 @@ struct run {
     struct store_options options;
     struct world world;
     bool faults;            /* Some calls are made to fail: statuses are the caller's to judge. */
+    bool rotten;            /* A bit was flipped: CORRUPT is a good answer. */
     char failure[RUN_TEXT]; /* Not empty: the engine was wrong. */
 };
 
