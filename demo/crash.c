@@ -99,7 +99,7 @@ static size_t load_and_kill(const char *file, const char *collection, const char
 static void compare_rows(omendb_collection *collection, const struct reader_packages *packages,
                          size_t begin, size_t count)
 {
-    omendb_id ids[CRASH_BATCH_ROWS];
+    omendb_id ids[CRASH_BATCH_ROWS] = {{0}};
     omendb_documents *documents = NULL;
     omendb_error err = {0};
     for (size_t i = 0; i < count; i++) {

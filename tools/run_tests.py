@@ -266,7 +266,7 @@ def python_bindings(run):
 
 def man_pages(run):
     outcomes = []
-    for page in sorted(ROOT.glob("docs/man/*.[1-8]")):
+    for page in sorted(ROOT.glob("docs/*.[1-8]")):
         status, output = run.command(["mandoc", "-T", "lint", "-W", "warning", page])
         outcomes.append(Outcome(page.name, passed=int(not status), failed=int(status != 0),
                                 output=output))
@@ -288,16 +288,12 @@ def suites():
          programs("sim", lambda _, labels: "sim" in labels, build_all=False)),
         ("threads", ["tests/*/*_threads_test.c"], programs("tsan", is_threaded, build_all=False)),
         ("neon", ["tools/test_neon.sh"], script("tools/test_neon.sh")),
-        ("json", ["tests/json/run.py"], script(sys.executable, "tests/json/run.py",
-                                               needs_release=True)),
-        ("shell", ["tests/cli/run.py"], script(sys.executable, "tests/cli/run.py",
-                                               needs_release=True)),
         ("python", ["bindings/python/pyproject.toml"], python_bindings),
         ("demo", ["tests/demo/run.py"], script(sys.executable, "tests/demo/run.py",
                                                needs_release=True)),
         ("readme", ["README.md", "tools/readme_example.py"],
          script(sys.executable, "tools/readme_example.py", needs_release=True)),
-        ("man", ["docs/man/*.[1-8]"], man_pages),
+        ("man", ["docs/*.[1-8]"], man_pages),
     ]
 
 

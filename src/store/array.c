@@ -94,6 +94,7 @@ void array_deinit(struct array *array)
     alloc_free(array->refs);
     alloc_free(array->owned);
     alloc_free(array->dirty);
+    alloc_free(array->dropped);
     alloc_free(array->leaves);
     alloc_free(array->leaf_loaded);
     if (array->mutexes_made) {
@@ -163,10 +164,11 @@ omendb_status array_grow(struct array *array, uint64_t count, omendb_error *err)
     if (grown) memset(array->refs + before, 0, (blocks - before) * sizeof *array->refs);
     mutex_unlock(&array->load_mutex);
     if (!grown || !alloc_grow(&array->dirty, &array->dirty_capacity, words, 8) ||
-        !alloc_grow(&array->owned, &array->owned_capacity, words, 8))
+        !alloc_grow(&array->owned, &array->owned_capacity, words, 8) ||
+        !alloc_grow(&array->dropped, &array->dropped_capacity, words, 8))
         return out_of_memory(array, err);
     for (; array->words < words; array->words++)
-        array->dirty[array->words] = array->owned[array->words] = 0;
+        array->dirty[array->words] = array->owned[array->words] = array->dropped[array->words] = 0;
     for (uint32_t block = before; array->hot && block < blocks; block++)
         (void)atomic_or_u64(&array->resident[block / 64], UINT64_C(1) << (block % 64));
     atomic_store_release_u32(&array->block_count, blocks); /* with array_capacity() */
@@ -288,7 +290,7 @@ static omendb_status preimage_keep(struct array *array, uint32_t block, omendb_e
 /* Replaces a mapped (or absent) chunk by a buffer of ours with the same content. */
 static omendb_status chunk_own(struct array *array, uint32_t block, omendb_error *err)
 {
-    const bool dropped = bit_get(array->dirty, block);
+    const bool dropped = bit_get(array->dropped, block);
     const void *mapped = dropped ? NULL : atomic_load_acquire_pointer(&array->chunks[block]);
     if (mapped == NULL && !dropped) {
         struct block_ref ref = {0};
@@ -305,6 +307,7 @@ static omendb_status chunk_own(struct array *array, uint32_t block, omendb_error
     atomic_store_release_pointer(&array->chunks[block], copy); /* with array_read() */
     (void)atomic_add_u64(&array->owned_bytes, BLOCK_SIZE);
     bit_set(array->owned, block);
+    bit_clear(array->dropped, block);
     return OMENDB_OK;
 }
 
@@ -355,7 +358,7 @@ bool array_block_present(struct array *array, uint32_t block)
 {
     struct block_ref ref = {0};
     if (bit_get(array->owned, block)) return true;
-    if (bit_get(array->dirty, block)) return false; /* Dropped, not yet checkpointed. */
+    if (bit_get(array->dropped, block)) return false;
     if (atomic_load_acquire_pointer(&array->chunks[block]) != NULL) return true;
     mutex_lock(&array->load_mutex);
     const omendb_status status = array_ref_load(array, block, &ref, NULL);
@@ -375,6 +378,7 @@ void array_drop_block(struct array *array, uint32_t block)
     atomic_store_release_pointer(&array->chunks[block], NULL); /* with array_read() */
     mutex_unlock(&array->freeze_mutex);
     bit_clear(array->owned, block);
+    bit_set(array->dropped, block);
     if (owned && !frozen) (void)atomic_fetch_sub(&array->owned_bytes, BLOCK_SIZE);
     if (owned && !frozen) epoch_retire(&array->space->epoch, chunk, chunk_give);
 }

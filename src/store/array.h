@@ -20,8 +20,8 @@
  * array_prepare() of a frozen block keeps its pre-image. array_thaw() ends it, either way.
  *
  * Invariants
- *   1. dirty bit set => the block is resident (hot) or owned (cold); a cold block that is dirty and
- *      not owned was dropped: a hole, even while a reader still maps what it was.
+ *   1. dirty bit set => the block is resident (hot), or owned or dropped (cold). A dropped block is
+ *      a hole, even while a late reader still maps what it was.
  *   2. a block with a non-zero ref and no dirty or frozen bit has exactly the content that the
  *      ref's checksum names.
  *   3. a file block is never written while any superblock or reader can reach it.
@@ -71,8 +71,9 @@ struct array {
     struct block_ref *refs; /* [refs_capacity] under load_mutex */
     uint64_t *owned;        /* cold: chunks[b] is a buffer of ours. Writer. */
     uint64_t *dirty;        /* Changed since the last freeze. Writer. */
-    size_t refs_capacity, owned_capacity, dirty_capacity;
-    uint32_t words; /* Words of owned and dirty. */
+    uint64_t *dropped;      /* cold: a hole that no durable image has yet. Writer. */
+    size_t refs_capacity, owned_capacity, dirty_capacity, dropped_capacity;
+    uint32_t words; /* Words of owned, dirty and dropped. */
 
     uint32_t leaf_count;      /* Directory leaves stored; 0 = the directory is inline. */
     uint32_t stored_count;    /* Logical blocks of the stored directory. */

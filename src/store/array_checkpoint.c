@@ -270,12 +270,13 @@ static void chunk_to_mapping(struct array *array, const struct array_change *cha
         void *pointer;
     } view;
     const uint32_t block = change->index;
-    if (bit_get(array->dirty, block)) return;
-    void *chunk = atomic_load_relaxed_pointer(&array->chunks[block]);
-    if (change->ref.block == BLOCK_NONE) { /* A late reader may have mapped what it was. */
-        atomic_store_release_pointer(&array->chunks[block], NULL);
+    if (change->ref.block == BLOCK_NONE && bit_get(array->dropped, block)) {
+        bit_clear(array->dropped, block);
+        atomic_store_release_pointer(&array->chunks[block], NULL); /* A late reader's mapping. */
         return;
     }
+    if (change->ref.block == BLOCK_NONE || bit_get(array->dirty, block)) return;
+    void *chunk = atomic_load_relaxed_pointer(&array->chunks[block]);
     view.read = space_address(array->space, change->ref.block);
     if (bit_get(array->owned, block)) {
         if (array->preimages[block] != NULL) return;
@@ -367,7 +368,7 @@ static omendb_status decode_refs(struct array *array, const uint8_t *bytes, uint
                                  uint32_t leaves, omendb_error *err)
 {
     if (leaves == 0) {
-        memcpy(array->refs, bytes, count * sizeof *array->refs);
+        if (count != 0) memcpy(array->refs, bytes, count * sizeof *array->refs);
         array->leaves_known = true;
         return OMENDB_OK;
     }

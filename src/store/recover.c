@@ -301,6 +301,7 @@ omendb_status recover_open(struct store *store, omendb_error *err)
     /* After a clean close too: it may have been cut short between superblock and log. */
     TRY(wal_start(&store->wal, store->previous_wal, err));
     if (store->replayed_batches == 0 && !alone) return OMENDB_OK;
+    if (store->replayed_batches != 0) TRY(wal_sync_replayed(&store->wal, err));
     store->live.catalog_changes = UINT64_MAX; /* Forces it; a damaged slot is whole again then. */
     atomic_store_release_u32(&store->replay_unwritten, store->replayed_batches != 0);
     status = checkpoint_run(store, CHECKPOINT_NORMAL, err);

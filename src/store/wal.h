@@ -101,6 +101,10 @@ omendb_status wal_replay(struct wal *wal, struct wal_position position, uint64_t
  * `keep_from`) and remembers the others, so that wal_release() finds them. */
 omendb_status wal_start(struct wal *wal, uint64_t keep_from, omendb_error *err);
 
+/* Syncs the segment that wal_replay() read last: what it read may be in the page cache only, and
+ * the image before the next one still needs it. Earlier ones were synced at a switch. */
+omendb_status wal_sync_replayed(struct wal *wal, omendb_error *err);
+
 /* Makes sure that the first segment exists and carries its header, synced: then a damaged image
  * can be told from one that was being replaced. Log leader. FULL, IO, NOMEM. */
 omendb_status wal_begin(struct wal *wal, omendb_error *err);

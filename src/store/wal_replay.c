@@ -245,6 +245,18 @@ omendb_status wal_replay(struct wal *wal, struct wal_position position, uint64_t
     return OMENDB_OK;
 }
 
+omendb_status wal_sync_replayed(struct wal *wal, omendb_error *err)
+{
+    struct file *file = NULL;
+    char *path = NULL;
+    TRY(wal_segment_path(wal, wal->next_number - 1, &path, err));
+    omendb_status status = file_open(wal->vfs, path, 0, &file, err);
+    if (status == OMENDB_OK) status = file_sync(file, err);
+    file_close(file);
+    alloc_free(path);
+    return status;
+}
+
 /* ---- Leftovers ---- */
 
 struct leftovers {

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Drives the `omendb` binary as a user does: run.py BINARY [TEST...].
+"""Long because: one class for each command shares the fixture below; split when it grows further.
+
+Drives the `omendb` binary as a user does: run.py BINARY [TEST...].
 
 Prints "ok <name>" for each test, as the C tests do. Nothing but Python's standard library; every
 file lies in a temporary directory.

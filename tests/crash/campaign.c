@@ -302,8 +302,7 @@ static void before_call(void *context, struct sim *sim, const struct sim_call *c
     (void)sim;
     if (campaign->failure[0] != '\0' || campaign->tally.states >= campaign->states_max) return;
     struct store *store = run->store != NULL ? run->store : run->closing;
-    if (store != NULL && store->live.generation > run->world.generation)
-        run->world.generation = store->live.generation;
+    if (store != NULL) run_claim(run, store);
     if (run->store != NULL) {
         struct run reader = *run; /* Failures of readers aren't the workload's. */
         campaign->tally.reader_views++;

@@ -97,6 +97,12 @@ uint64_t image_generation(struct sim *sim, uint32_t *slot, uint32_t *valid)
     return newest;
 }
 
+void run_claim(struct run *run, const struct store *store)
+{
+    if (store->settled && store->live.generation > run->world.generation)
+        run->world.generation = store->live.generation;
+}
+
 /* ---- Opening and closing ---- */
 
 static void everything_durable(struct world *world)
@@ -136,7 +142,9 @@ bool run_open(struct run *run, bool killed)
                           (unsigned long long)run->store->live.generation);
     world->started = world->acknowledged = snapshot.sequence;
     everything_durable(world);
-    world->generation = run->store->live.generation;
+    /* After the end of a process the newest superblock may be in the page cache only. */
+    if (!killed) world->generation = run->store->live.generation;
+    else run_claim(run, run->store);
     return true;
 }
 
@@ -185,7 +193,7 @@ static omendb_status step_ended(struct run *run, omendb_status status, const ome
                                 const char *what)
 {
     if (status == OMENDB_OK) {
-        run->world.generation = run->store->live.generation;
+        run_claim(run, run->store);
         return status;
     }
     if (!sim_crashed(run->sim) && !run->faults) (void)run_failed(run, "%s: %s", what, error->message);

@@ -105,6 +105,9 @@ bool run_verify(struct run *run, uint64_t sequence, bool deep);
 /* Newest valid superblock of the file as it is; 0: none. */
 uint64_t image_generation(struct sim *sim, uint32_t *slot, uint32_t *valid);
 
+/* Remembers the newest generation that the engine calls durable. */
+void run_claim(struct run *run, const struct store *store);
+
 bool run_fenced(const struct run *run);
 bool run_failed(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 uint64_t random_next(uint64_t *state);

@@ -149,6 +149,7 @@ class Log:
             with open(f"{self.file.path}-wal-{number}", "rb") as segment:
                 self.data = segment.read()
         except FileNotFoundError:
+            self.data = b""
             return None
         if len(self.data) < SEGMENT.size:
             return None
@@ -185,6 +186,8 @@ class Log:
         number, offset, chain = root.wal_segment, root.wal_offset, root.wal_chain
         need(offset % PAGE == 0, "the image's place in the log isn't one")
         header = self._segment(number)
+        if header is None and offset == 0:
+            self._absent(number, chain)
         if header and offset and header.salt != root.wal_salt:
             header = None
         if header and not offset and (header.sequence, header.chain) != (
@@ -203,6 +206,7 @@ class Log:
             number += 1
             header = self._segment(number)
             if header is None:
+                self._absent(number, chain)
                 return
             if (header.sequence, header.chain) != (self.state.sequence + 1, chain):
                 need(header.sequence <= self.state.sequence + 1,
@@ -210,6 +214,19 @@ class Log:
                      f"{header.sequence - 1} are damaged")
                 return
             at = PAGE
+
+    def _absent(self, number, chain):
+        """A segment has no header of its own: is that the log's end, or is the header damaged?"""
+        following, start = self.state.sequence + 1, self.data[:SEGMENT.size]
+        text = f"log segment {number}: its header is damaged; batches from {following} on are lost"
+        if len(start) == SEGMENT.size and any(start) \
+                and SegmentHeader(*SEGMENT.unpack(start)).checksum != xxh3_64(start[:72]) \
+                and len(self.data) >= 2 * PAGE:
+            salt = FrameHeader(*FRAME.unpack_from(self.data, PAGE)).salt
+            frame = self._frame(PAGE, salt)
+            need(not frame or (frame[0].sequence, frame[0].chain) != (following, chain), text)
+        header = self._segment(number + 1)
+        need(header is None or header.sequence < following, text)
 
     def _frames(self, number, at, chain, salt):
         while True:
