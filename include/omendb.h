@@ -153,7 +153,7 @@ OMENDB_API OMENDB_NODISCARD omendb_status omendb_open(const char *path,
                                                       omendb_error *err);
 
 /* Writes the final state, removes the log and ends the handle, whatever the status
- * says; close its collections, hits and documents before. On an error everything that
+ * says; close its collections and batches before. Hits and documents stay valid. On an error everything that
  * was acknowledged is in file and log and comes back at the next open. */
 OMENDB_API omendb_status omendb_close(omendb *db, omendb_error *err);
 

@@ -309,8 +309,9 @@ static omendb_status chunk_empty(struct heap *heap, uint32_t chunk, uint64_t *mo
                                                         omendb_error *err),
                                  void *context, omendb_error *err)
 {
-    const struct heap_chunk meta = *(const struct heap_chunk *)array_at(&heap->meta, chunk);
-    for (uint32_t offset = 0; offset < meta.used;) {
+    const struct heap_chunk *meta = array_at(&heap->meta, chunk);
+    /* With its last live record the chunk is dropped; what lies behind that one is dead. */
+    for (uint32_t offset = 0; meta->live != 0 && offset < meta->used;) {
         const uint64_t from = (uint64_t)chunk << OFFSET_BITS | offset;
         struct record_header header;
         const uint8_t *bytes = NULL;

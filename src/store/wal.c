@@ -483,17 +483,20 @@ omendb_status wal_mark(struct wal *wal, omendb_error *err)
 
 struct wal_position wal_end(struct wal *wal)
 {
-    if (wal->writing == 0) {
+    struct wal_position end = {.chain = wal->chain};
+    mutex_lock(&wal->mutex);
+    if (wal->writing != 0) {
+        end.segment = wal->writing;
+        end.offset = wal->offset;
+        end.salt = wal->salt;
+    } else {
         /* The first frame will go to the oldest segment that was made for it. */
-        mutex_lock(&wal->mutex);
-        uint64_t first = wal->next_number;
+        end.segment = wal->next_number;
         for (size_t i = wal->segments_count; i-- > 0;)
-            if (wal->segments[i].file != NULL) first = wal->segments[i].number;
-        mutex_unlock(&wal->mutex);
-        return (struct wal_position){.segment = first, .chain = wal->chain};
+            if (wal->segments[i].file != NULL) end.segment = wal->segments[i].number;
     }
-    return (struct wal_position){
-        .segment = wal->writing, .offset = wal->offset, .salt = wal->salt, .chain = wal->chain};
+    mutex_unlock(&wal->mutex);
+    return end;
 }
 
 uint64_t wal_bytes_since(struct wal *wal, struct wal_position position)

@@ -20,7 +20,7 @@
 #include "base/checksum.h"
 #include "omendb.h"
 
-enum { BATCH_ROWS = 12, DIM_MAX = 128, TEXT_MAX = 600000, ID_MAX = 40 };
+enum { BATCH_ROWS = 12, DIM_MAX = 128, TEXT_MAX = 1500000, ID_MAX = 40 };
 
 static omendb_error error;
 
@@ -157,9 +157,17 @@ static void put_value(struct text *text, uint32_t depth)
 static void put_document(struct text *text)
 {
     put(text, "{");
-    if (below(24) == 0) {
+    if (below(24) == 0) { /* Of one piece again and again: golden files must stay small. */
+        const uint32_t pieces = 200 + below(700);
         put(text, "\"long\":\"");
-        put_characters(text, 20000 + below(60000));
+        const size_t piece = text->size;
+        put_characters(text, 50 + below(20));
+        const size_t size = text->size - piece;
+        for (uint32_t i = 1; i < pieces; i++) {
+            if (text->size + size >= sizeof text->bytes) exit(3);
+            memcpy(text->bytes + text->size, text->bytes + piece, size);
+            text->size += size;
+        }
         put(text, "\",");
     }
     put(text, "\"n\":");

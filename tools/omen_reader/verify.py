@@ -8,6 +8,8 @@ from omen_reader.xxh3 import xxh3_64
 
 EMPTY = 0xFFFFFFFFFFFFFFFF
 NODE_FREE = 1
+# Field types of a schema, 0 any to 8 object, as Python sees their values; 6 is {"$binary": ...}.
+DECLARED = (object, bool, int, (int, float), str, str, dict, list, dict)
 
 
 def id_hash(key):
@@ -211,6 +213,27 @@ class Checker:
                                              and metas[heap.current][0] == heap.current_used),
                     f"the current chunk of {what}")
 
+        runs = {(location >> 16) + i for location, (size, _, _) in records.items()
+                if size > RUN_MIN for i in range(run_chunks(size))}
+        for chunk, (used, _) in enumerate(metas):
+            if used == 0:
+                self.expect(heap.chunks.block(chunk) is None, f"chunk {chunk} of {what} is free")
+            elif chunk not in runs:
+                self.tiles(heap.chunks.element(chunk), used, f"chunk {chunk} of {what}")
+
+    def tiles(self, data, used, what):
+        at = 0
+        while at < used:
+            at += record_size(struct.unpack_from("<I", data, at)[0])
+        self.expect(at == used, f"the records of {what} don't tile it")
+
+    def declared(self, index, document):
+        for name, kind in self.c.schema.fields:
+            value = document.get(name)
+            self.expect(value is None or isinstance(value, DECLARED[kind])
+                        and (not isinstance(value, bool) or kind < 2),
+                        f"slot {index}: field {name!r} isn't what the schema declares")
+
     def documents(self):
         records = {}
         for index, slot in enumerate(self.slots):
@@ -220,7 +243,8 @@ class Checker:
             got = self.guarded(self.c.documents.read, slot.document)
             if got:
                 records[slot.document] = len(got[1]), got[0], index
-                self.guarded(document_decode, got[1])
+                document = self.guarded(document_decode, got[1])
+                self.declared(index, document or {})
         self.heap(self.c.documents, records, "documents")
 
     def texts(self):
