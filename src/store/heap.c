@@ -217,7 +217,9 @@ static omendb_status header_read(struct heap *heap, uint64_t location, struct re
         return local.status;
     }
     memcpy(out, memory + offset, sizeof *out);
-    if (out->size > OMENDB_DOCUMENT_SIZE_MAX * 2 ||
+    /* The binary form of 16 MiB of JSON may have 2.7 times as many bytes ("[],[],..."), so the size is
+     * bounded by the chunks that there are. */
+    if (out->size > OMENDB_BATCH_SIZE_MAX ||
         (out->size <= HEAP_RUN_MIN && offset + record_size(out->size) > BLOCK_SIZE) ||
         (out->size > HEAP_RUN_MIN &&
          (offset != 0 || (uint64_t)chunk + run_chunks(out->size) > array_capacity(&heap->chunks))))

@@ -52,7 +52,10 @@ static omendb_status vectors_stats(struct stats *stats, struct collection *c, om
     TRY(buffer_append_text(out, "\"vectors\":[", err));
     for (uint32_t f = 0; f < c->schema->vectors_count; f++) {
         const struct vector_store *store = &c->vectors[f];
-        const uint32_t live = atomic_load_acquire_u32(&store->nodes_live);
+        /* Vectors of versions that died lately keep their nodes until a checkpoint. */
+        const uint64_t documents = atomic_load_acquire_u64(&c->published_count);
+        const uint32_t used = atomic_load_acquire_u32(&store->nodes_live);
+        const uint32_t live = used < documents ? used : (uint32_t)documents;
         if (f != 0) TRY(buffer_append_text(out, ",", err));
         TRY(buffer_append_text(out, "{\"name\":", err));
         TRY(append_quoted(out, c->schema->vectors[f].name, err));

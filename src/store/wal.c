@@ -438,7 +438,8 @@ static omendb_status frames_write(struct wal *wal, const struct wal_batch *batch
         for (; i < count && batches[i].segment == segment; i++, in_frame++)
             TRY(batch_append(wal, &batches[i], err));
 #ifdef OMENDB_MUTANTS
-        TRY(mutant_keep_frame(wal, sequence, in_frame, err));
+        if (MUTANT(rewrite_of_last_acknowledged_sector))
+            TRY(mutant_keep_frame(wal, sequence, in_frame, err));
 #endif
         TRY(frame_write(wal, WAL_FRAME_BATCHES, sequence, in_frame, err));
         wal->sequence = batches[i - 1].sequence;

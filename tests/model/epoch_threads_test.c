@@ -5,7 +5,7 @@
 #include "os/thread.h"
 #include "store_help.h"
 
-enum { READERS = 4, CELLS = 8, REPLACEMENTS = 15000 };
+enum { READERS = 4, CELLS = 8, REPLACEMENTS = 60000 };
 
 struct shared {
     uint64_t value, check; /* check = ~value while alive. */
