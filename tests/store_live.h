@@ -22,7 +22,7 @@ static inline struct store_options live_options(const char *name, uint32_t flags
 
 static inline void remove_store(const char *name)
 {
-    char side[300];
+    char side[400];
     (void)unlink(name);
     for (int i = 0; i < 1000; i++) {
         snprintf(side, sizeof side, "%s-wal-%d", name, i);

@@ -15,10 +15,13 @@
  *     +0  u8    1, the form's version
  *     +1  u8    vectors_count, 0 .. 16
  *     +2  u16   fields_count, 0 .. 256
- *     +4        the vectors:  u8 type, u8 metric, u8 name size, u8 0, u32 dim, name
- *               the fields:   u8 type, u8 name size, name
+ *     +4        the vectors:  u8 type, u8 metric, u8 name size, u8 options size, u32 dim, name
+ *               the fields:   u8 type, u8 name size, u16 options size, name
+ *
+ * Options (u8 of a vector, u16 of a field: the size of what would follow the name) are for later
+ * versions: analyzers, uniqueness, index choices. This one writes 0 and refuses others.
  */
-enum { ENCODED_VERSION = 1, HEAD_SIZE = 4, VECTOR_HEAD_SIZE = 8, FIELD_HEAD_SIZE = 2 };
+enum { ENCODED_VERSION = 1, HEAD_SIZE = 4, VECTOR_HEAD_SIZE = 8, FIELD_HEAD_SIZE = 4 };
 
 _Static_assert(OMENDB_NAME_SIZE_MAX <= UINT8_MAX, "a name's size is one byte");
 _Static_assert(OMENDB_VECTOR_FIELDS_MAX <= UINT8_MAX, "vectors_count is one byte");
@@ -265,6 +268,7 @@ omendb_status schema_encode(const struct schema *schema, struct buffer *out, ome
         const size_t name_size = strlen(field->name);
         to[0] = (uint8_t)field->type;
         to[1] = (uint8_t)name_size;
+        store_le16(to + 2, 0);
         memcpy(to + FIELD_HEAD_SIZE, field->name, name_size);
         to += FIELD_HEAD_SIZE + name_size;
     }
@@ -276,6 +280,11 @@ omendb_status schema_encode(const struct schema *schema, struct buffer *out, ome
 static omendb_status cut_off(omendb_error *err)
 {
     return fail(err, OMENDB_ERR_CORRUPT, "schema: encoded form is cut off");
+}
+
+static omendb_status newer_version(omendb_error *err)
+{
+    return fail(err, OMENDB_ERR_UNSUPPORTED, "schema: made by a newer version of OmenDB");
 }
 
 /* Takes a name of `size` bytes; name[] is zeroed and has room for the largest. */
@@ -297,7 +306,7 @@ static omendb_status decode_body(struct schema *schema, const uint8_t **at, cons
         struct schema_vector *vector = &schema->vectors[i];
         const uint8_t *head = *at;
         if (end - head < VECTOR_HEAD_SIZE) return cut_off(err);
-        if (head[3] != 0) return fail(err, OMENDB_ERR_CORRUPT, "schema: padding isn't zero");
+        if (head[3] != 0) return newer_version(err);
         vector->type = head[0];
         vector->metric = head[1];
         vector->dim = load_le32(head + 4);
@@ -307,6 +316,7 @@ static omendb_status decode_body(struct schema *schema, const uint8_t **at, cons
     for (uint32_t i = 0; i < schema->fields_count; i++) {
         const uint8_t *head = *at;
         if (end - head < FIELD_HEAD_SIZE) return cut_off(err);
+        if (load_le16(head + 2) != 0) return newer_version(err);
         schema->fields[i].type = head[0];
         *at += FIELD_HEAD_SIZE;
         TRY(decode_name(at, end, head[1], schema->fields[i].name, err));
@@ -323,8 +333,7 @@ omendb_status schema_decode(const uint8_t *bytes, size_t size, size_t *used, str
     if (size < HEAD_SIZE) return cut_off(err);
     const uint32_t vectors_count = bytes[1];
     const uint32_t fields_count = load_le16(bytes + 2);
-    if (bytes[0] != ENCODED_VERSION)
-        return fail(err, OMENDB_ERR_CORRUPT, "schema: version %u of the encoded form", bytes[0]);
+    if (bytes[0] != ENCODED_VERSION) return newer_version(err);
     if (vectors_count > OMENDB_VECTOR_FIELDS_MAX || fields_count > SCHEMA_FIELDS_MAX)
         return fail(err, OMENDB_ERR_CORRUPT, "schema: %u vector fields, %u fields", vectors_count,
                     fields_count);

@@ -52,13 +52,14 @@ struct array_change {
 
 struct array {
     struct space *space;
-    uint32_t kind;      /* enum array_kind: what it is, for the catalog and messages. */
-    uint32_t field;     /* Vector field it belongs to, or 0. */
-    uint32_t stride;    /* Bytes of an element, at most BLOCK_SIZE. */
-    uint32_t per_block; /* Elements of a block. */
-    bool hot;
-    uint32_t blocks_max;    /* What the reserved address space allows. */
-    atomic_u32 block_count; /* Logical blocks there are; written by the writer. */
+    uint32_t kind;            /* enum array_kind: what it is, for the catalog and messages. */
+    uint32_t field;           /* Vector field it belongs to, or 0. */
+    uint32_t stride;          /* Bytes of an element, at most BLOCK_SIZE. */
+    uint32_t per_block;       /* Elements of a block. */
+    bool hot;                 /* A choice of this library, not of the file. */
+    uint64_t covers_sequence; /* Derived arrays: every batch up to it is in (as stored). */
+    uint32_t blocks_max;      /* What the reserved address space allows. */
+    atomic_u32 block_count;   /* Logical blocks there are; written by the writer. */
 
     uint8_t *base;           /* hot: block b at base + b * BLOCK_SIZE. */
     atomic_u64 *resident;    /* hot: bit = loaded and verified, or never stored. */
@@ -167,7 +168,8 @@ omendb_status array_relocate(struct array *array, uint32_t limit, uint32_t *budg
 
 /* Writes changed directory leaves and appends the array's catalog record. */
 omendb_status array_encode(struct array *array, struct buffer *out, omendb_error *err);
-omendb_status array_decode(struct array *array, struct space *space, const uint8_t *bytes,
+/* `hot`: how it is to be held in memory. */
+omendb_status array_decode(struct array *array, struct space *space, bool hot, const uint8_t *bytes,
                            size_t size, size_t *used, omendb_error *err);
 
 /* Gives every file block back (a dropped collection), after the next checkpoint. */

@@ -9,9 +9,9 @@
 #include "store/array_inner.h"
 #include "store/space.h"
 
-/* The record in the catalog: 24 bytes, then block_refs (of blocks when leaf_count = 0, else of
+/* The record in the catalog: 40 bytes, then block_refs (of blocks when leaf_count = 0, else of
  * leaves). */
-enum { ARRAY_RECORD_SIZE = 24 };
+enum { ARRAY_RECORD_SIZE = 40 };
 
 static omendb_status change_add(struct array *array, uint32_t index, struct block_ref ref,
                                 omendb_error *err)
@@ -173,9 +173,11 @@ static omendb_status record_append(const struct array *array, uint32_t block_cou
     TRY(buffer_append_le32(out, array->kind, err));
     TRY(buffer_append_le32(out, array->field, err));
     TRY(buffer_append_le32(out, array->stride, err));
-    TRY(buffer_append_le32(out, array->hot ? 1 : 0, err));
+    TRY(buffer_append_le32(out, 0, err)); /* flags */
     TRY(buffer_append_le32(out, block_count, err));
-    return buffer_append_le32(out, leaf_count, err);
+    TRY(buffer_append_le32(out, leaf_count, err));
+    TRY(buffer_append_le64(out, array->covers_sequence, err));
+    return buffer_append_le64(out, 0, err); /* reserved */
 }
 
 /* Writes the leaves that have a change and lists all of them in new_leaves. */
@@ -381,20 +383,21 @@ static omendb_status decode_refs(struct array *array, const uint8_t *bytes, uint
     return OMENDB_OK;
 }
 
-omendb_status array_decode(struct array *array, struct space *space, const uint8_t *bytes,
+omendb_status array_decode(struct array *array, struct space *space, bool hot, const uint8_t *bytes,
                            size_t size, size_t *used, omendb_error *err)
 {
     if (size < ARRAY_RECORD_SIZE) return fail(err, OMENDB_ERR_CORRUPT, "catalog: array cut short");
     const uint32_t kind = load_le32(bytes), field = load_le32(bytes + 4);
-    const uint32_t stride = load_le32(bytes + 8), hot = load_le32(bytes + 12);
+    const uint32_t stride = load_le32(bytes + 8);
     const uint32_t count = load_le32(bytes + 16), leaves = load_le32(bytes + 20);
     const uint32_t refs = leaves != 0 ? leaves : count;
-    if (stride == 0 || stride > BLOCK_SIZE || hot > 1 || (hot == 1 && stride % 8 != 0) ||
+    if (stride == 0 || stride > BLOCK_SIZE || (hot && stride % 8 != 0) ||
         (leaves == 0 && count > ARRAY_INLINE_REFS) ||
         (leaves != 0 && leaves != ((uint64_t)count + ARRAY_LEAF_REFS - 1) / ARRAY_LEAF_REFS) ||
         (size - ARRAY_RECORD_SIZE) / sizeof(struct block_ref) < refs)
         return fail(err, OMENDB_ERR_CORRUPT, "catalog: array %u is malformed", kind);
-    TRY(array_init(array, space, kind, field, stride, hot == 1, err));
+    TRY(array_init(array, space, kind, field, stride, hot, err));
+    array->covers_sequence = load_le64(bytes + 24);
     TRY(array_grow(array, (uint64_t)count * array->per_block, err));
     array->stored_count = count;
     TRY(decode_refs(array, bytes + ARRAY_RECORD_SIZE, count, leaves, err));

@@ -32,6 +32,7 @@ struct checkpoint {
     struct wal_position wal;
     struct buffer catalog, records, payload;
     struct superblock_root root;
+    void *superblock; /* [BLOCK_SIZE] scratch */
     size_t releases;
 };
 
@@ -141,7 +142,8 @@ static omendb_status freeze(struct checkpoint *run, omendb_error *err)
     run->wal = wal_end(&store->wal);
     txn_lead_end(store);
     for (; run->frozen < run->count; run->frozen++) {
-        const omendb_status status = collection_freeze(run->collections[run->frozen], err);
+        const omendb_status status = collection_freeze(run->collections[run->frozen], run->sequence,
+                                                       err);
         if (status == OMENDB_OK) continue;
         run->frozen++; /* Some of its arrays may be frozen. */
         return status;
@@ -191,7 +193,14 @@ static omendb_status superblock_put(struct store *store, struct checkpoint *run,
     if (root->block_count == 0) root->block_count = store->space.map.end;
     if (MUTANT(slot_by_generation_parity)) slot = (uint32_t)(generation & 1);
     return superblock_write(store->space.file, slot, root, run->payload.data, run->payload.size,
-                            err);
+                            run->superblock, err);
+}
+
+static omendb_status superblock_reserve(struct checkpoint *run, omendb_error *err)
+{
+    run->superblock = alloc_raw(1, BLOCK_SIZE);
+    if (run->superblock == NULL) return fail(err, OMENDB_ERR_NOMEM, "out of memory: a superblock");
+    return OMENDB_OK;
 }
 
 static omendb_status sync_file(struct store *store, omendb_error *err)
@@ -236,6 +245,7 @@ static omendb_status write_image(struct checkpoint *run, omendb_error *err)
         TRY(collection_each_array(run->collections[i], array_releases_counted, &run->releases,
                                   err));
     TRY(space_release_reserve(&store->space, run->releases, err));
+    TRY(superblock_reserve(run, err));
     if (!MUTANT(no_sync_before_superblock)) TRY(sync_file(store, err));
     if (MUTANT(early_wal_recycle)) (void)wal_release(&store->wal, run->wal.segment, NULL);
     TRY(log_secure(store, err));
@@ -307,6 +317,7 @@ static void checkpoint_deinit(struct checkpoint *run)
     buffer_deinit(&run->catalog);
     buffer_deinit(&run->records);
     buffer_deinit(&run->payload);
+    alloc_free(run->superblock);
 }
 
 /* The file's end that nobody uses any more. */
@@ -416,12 +427,14 @@ omendb_status checkpoint_final(struct store *store, omendb_error *err)
     run.sequence = live->sequence;
     run.wal = wal_end(&store->wal);
     run.wal = (struct wal_position){.segment = store->wal.next_number, .chain = run.wal.chain};
-    omendb_status status = OMENDB_OK;
-    if (!external) {
+    omendb_status status = superblock_reserve(&run, err);
+    if (status == OMENDB_OK && !external) {
         release_all(store);
         run.root.block_count = block_map_trim(&store->space.map);
+        /* Blocks that wait for a reader process are neither used nor free: derived at the next open. */
         status = catalog_assemble(&run.catalog, store->last_collections, store->next_collection_id,
-                                  &store->last_catalog, &store->space.map, err);
+                                  &store->last_catalog,
+                                  store->space.released_count == 0 ? &store->space.map : NULL, err);
         if (status == OMENDB_OK && run.catalog.size > SUPERBLOCK_PAYLOAD_MAX) {
             buffer_clear(&run.catalog);
             status = catalog_assemble(&run.catalog, store->last_collections,
@@ -429,7 +442,7 @@ omendb_status checkpoint_final(struct store *store, omendb_error *err)
         }
         if (status == OMENDB_OK)
             status = catalog_store(&store->space, &run.catalog, &run.root, &run.payload, err);
-    } else { /* Its blocks are what they were; a later open derives the free blocks. */
+    } else if (status == OMENDB_OK) { /* Its blocks are what they were; a later open derives the free blocks. */
         run.root.catalog_refs = live->catalog_refs;
         run.root.catalog_size = (uint64_t)store->last_catalog.size + CATALOG_HEAD_SIZE;
         status = buffer_append(&run.payload, live->payload.data, live->payload.size, err);

@@ -30,6 +30,10 @@ void collection_free(struct collection *collection)
             alloc_free(vectors->derived[i]);
         }
     }
+    for (uint32_t i = 0; i < collection->derived_count; i++) {
+        array_deinit(collection->derived[i]);
+        alloc_free(collection->derived[i]);
+    }
     array_deinit(&collection->slots);
     id_map_deinit(&collection->ids);
     heap_deinit(&collection->documents);

@@ -57,7 +57,7 @@ struct index_hooks {
                        const void *vector);
 };
 
-enum { COLLECTION_DERIVED_MAX = 4 };
+enum { COLLECTION_DERIVED_MAX = 16, COLLECTION_ARRAYS_MAX = 64 };
 
 struct vector_store {
     struct array vectors;  /* cold, by node */
@@ -88,6 +88,10 @@ struct collection {
     struct heap documents;
     struct heap id_texts;
     struct vector_store *vectors; /* [schema->vectors_count] */
+    /* Arrays of indexes over the whole collection (text, fields). Kinds that this version doesn't
+     * know are carried along: their covers_sequence tells how far they go. */
+    struct array *derived[COLLECTION_ARRAYS_MAX];
+    uint32_t derived_count;
 
     atomic_u32 slot_count;      /* Slots ever used; readers scan [0, slot_count). */
     atomic_u32 slot_capacity;   /* Announced capacity: 5,000, then x 1.5 at 80 %. */
@@ -203,7 +207,8 @@ omendb_status collection_reclaim(struct collection *collection, uint64_t oldest,
 bool collection_wants_compaction(struct collection *collection);
 
 /* Freezes counters and arrays (writer lock); encode then describes the frozen state. */
-omendb_status collection_freeze(struct collection *collection, omendb_error *err);
+omendb_status collection_freeze(struct collection *collection, uint64_t sequence,
+                                omendb_error *err);
 omendb_status collection_encode(struct collection *collection, struct buffer *out,
                                 omendb_error *err);
 omendb_status collection_decode(struct space *space, const struct index_hooks *hooks,

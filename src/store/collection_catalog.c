@@ -2,7 +2,8 @@
  *
  *     {size u32, id u32, born u64, name_size u32, name}         head, as frozen
  *     {schema_size u32, schema}
- *     counters (COUNTERS x u64), then per vector field FIELD_COUNTERS x u64 and derived_count u32
+ *     counters (COUNTERS x u64), then per vector field FIELD_COUNTERS x u64 and derived_count u32,
+ *     then derived_count u32 of the collection itself
  *     arrays in the order of collection_each_array()
  */
 #include <assert.h>
@@ -65,7 +66,7 @@ static omendb_status fields_append(const struct collection *c, struct buffer *ou
         for (size_t i = 0; i < FIELD_COUNTERS; i++) TRY(buffer_append_le64(out, counters[i], err));
         TRY(buffer_append_le32(out, store->derived_count, err));
     }
-    return OMENDB_OK;
+    return buffer_append_le32(out, c->derived_count, err);
 }
 
 omendb_status collection_each_array(struct collection *collection,
@@ -88,16 +89,20 @@ omendb_status collection_each_array(struct collection *collection,
         for (uint32_t i = 0; i < store->derived_count; i++)
             TRY(each(context, store->derived[i], err));
     }
+    for (uint32_t i = 0; i < collection->derived_count; i++)
+        TRY(each(context, collection->derived[i], err));
     return OMENDB_OK;
 }
 
+/* Derived arrays that staging maintains are as new as the image; others stay where they were. */
 static omendb_status freeze_one(void *context, struct array *array, omendb_error *err)
 {
-    (void)context;
+    if (array->kind == ARRAY_CODES || array->kind == ARRAY_CODE_PARAMS)
+        array->covers_sequence = *(const uint64_t *)context;
     return array_freeze(array, err);
 }
 
-omendb_status collection_freeze(struct collection *collection, omendb_error *err)
+omendb_status collection_freeze(struct collection *collection, uint64_t sequence, omendb_error *err)
 {
     struct buffer *out = &collection->frozen_head;
     const uint32_t name_size = (uint32_t)strlen(collection->name);
@@ -116,7 +121,7 @@ omendb_status collection_freeze(struct collection *collection, omendb_error *err
     TRY(status);
     TRY(counters_append(collection, out, err));
     TRY(fields_append(collection, out, err));
-    return collection_each_array(collection, freeze_one, NULL, err);
+    return collection_each_array(collection, freeze_one, &sequence, err);
 }
 
 static omendb_status encode_one(void *context, struct array *array, omendb_error *err)
@@ -192,26 +197,25 @@ static omendb_status array_read_record(struct reader *reader, struct space *spac
 {
     size_t used = 0;
     if (reader->failed) return fail(err, OMENDB_ERR_CORRUPT, "catalog: cut short");
-    TRY(array_decode(array, space, reader->bytes + reader->at, reader->size - reader->at, &used,
-                     err));
+    TRY(array_decode(array, space, hot, reader->bytes + reader->at, reader->size - reader->at,
+                     &used, err));
     reader->at += used;
-    if (array->kind != kind || array->field != field || array->stride != stride ||
-        array->hot != hot)
+    if (array->kind != kind || array->field != field || array->stride != stride)
         return fail(err, OMENDB_ERR_CORRUPT, "catalog: array %u where %u should be", array->kind,
                     kind);
     return OMENDB_OK;
 }
 
-static omendb_status derived_read(struct collection *c, uint32_t field, struct reader *reader,
-                                  omendb_error *err)
+/* One more array of an index, put at list[*count]. */
+static omendb_status derived_read(struct collection *c, uint32_t field, struct array **list,
+                                  uint32_t *count, struct reader *reader, omendb_error *err)
 {
-    struct vector_store *store = &c->vectors[field];
     size_t used = 0;
     struct array *array = alloc_zeroed(1, sizeof *array);
     if (array == NULL) return fail(err, OMENDB_ERR_NOMEM, "out of memory: a derived array");
-    store->derived[store->derived_count++] = array;
-    TRY(array_decode(array, c->space, reader->bytes + reader->at, reader->size - reader->at, &used,
-                     err));
+    list[(*count)++] = array;
+    TRY(array_decode(array, c->space, false, reader->bytes + reader->at, reader->size - reader->at,
+                     &used, err));
     reader->at += used;
     if (array->kind < ARRAY_CODES || array->field != field)
         return fail(err, OMENDB_ERR_CORRUPT, "catalog: array %u isn't a derived one", array->kind);
@@ -219,7 +223,8 @@ static omendb_status derived_read(struct collection *c, uint32_t field, struct r
 }
 
 static omendb_status arrays_read(struct collection *c, struct reader *reader,
-                                 const uint32_t *derived_counts, omendb_error *err)
+                                 const uint32_t *derived_counts, uint32_t derived_count,
+                                 omendb_error *err)
 {
     struct space *space = c->space;
     const uint32_t bucket = sizeof(struct id_bucket), meta = sizeof(struct heap_chunk);
@@ -242,8 +247,11 @@ static omendb_status arrays_read(struct collection *c, struct reader *reader,
                               true, err));
         TRY(array_read_record(reader, space, &store->links, ARRAY_LINKS, f,
                               sizeof(struct slot_link), true, err));
-        for (uint32_t i = 0; i < derived_counts[f]; i++) TRY(derived_read(c, f, reader, err));
+        for (uint32_t i = 0; i < derived_counts[f]; i++)
+            TRY(derived_read(c, f, store->derived, &store->derived_count, reader, err));
     }
+    for (uint32_t i = 0; i < derived_count; i++)
+        TRY(derived_read(c, 0, c->derived, &c->derived_count, reader, err));
     return OMENDB_OK;
 }
 
@@ -355,8 +363,10 @@ static omendb_status body_read(struct collection *c, struct reader *reader, omen
         derived_counts[f] = read_u32(reader);
         if (derived_counts[f] > COLLECTION_DERIVED_MAX) reader->failed = true;
     }
+    const uint32_t derived_count = read_u32(reader);
+    if (derived_count > COLLECTION_ARRAYS_MAX) reader->failed = true;
     if (reader->failed) return fail(err, OMENDB_ERR_CORRUPT, "catalog: counters are malformed");
-    TRY(arrays_read(c, reader, derived_counts, err));
+    TRY(arrays_read(c, reader, derived_counts, derived_count, err));
     TRY(plausible(c, err));
     return dead_read(c, dead_head, dead_count, err);
 }

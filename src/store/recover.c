@@ -23,6 +23,8 @@ static omendb_status empty_image_write(struct store *store, struct file *file, o
 {
     struct buffer catalog = {0}, none = {0};
     TRY(store->vfs->ops->random(store->vfs, store->uuid, sizeof store->uuid, err));
+    void *scratch = alloc_raw(1, BLOCK_SIZE);
+    if (scratch == NULL) return fail(err, OMENDB_ERR_NOMEM, "out of memory: a superblock");
     omendb_status status = catalog_assemble(&catalog, 0, 1, &none, NULL, err);
     for (uint32_t slot = 0; status == OMENDB_OK && slot < BLOCK_FIRST; slot++) {
         struct superblock_root root = {.generation = slot + 1,
@@ -32,8 +34,9 @@ static omendb_status empty_image_write(struct store *store, struct file *file, o
                                        .catalog_size = catalog.size,
                                        .time_ns = store->vfs->ops->clock_wall_ns(store->vfs)};
         memcpy(root.uuid, store->uuid, sizeof root.uuid);
-        status = superblock_write(file, slot, &root, catalog.data, catalog.size, err);
+        status = superblock_write(file, slot, &root, catalog.data, catalog.size, scratch, err);
     }
+    alloc_free(scratch);
     buffer_deinit(&catalog);
     return status;
 }
@@ -184,6 +187,19 @@ static omendb_status map_from_extents(struct store *store, const struct catalog_
     return OMENDB_OK;
 }
 
+/* A reader process that pins an image older than both may still look at blocks that only it knows,
+ * so none is taken before it has left. */
+static omendb_status pinned_blocks_keep(struct store *store, omendb_error *err)
+{
+    struct space *space = &store->space;
+    uint64_t size = 0;
+    if (space->generation == 0 || !space_pinned(space, 0, space->generation - 1)) return OMENDB_OK;
+    TRY(file_size(space->file, &size, err));
+    for (uint64_t block = BLOCK_FIRST; block < size / BLOCK_SIZE && block < UINT32_MAX; block++)
+        TRY(release_block(space, (struct block_ref){.block = (uint32_t)block}, err));
+    return OMENDB_OK;
+}
+
 static omendb_status block_map_build(struct store *store, const struct superblock *live,
                                      const struct superblock *other,
                                      const struct catalog_view *view, omendb_error *err)
@@ -196,7 +212,7 @@ static omendb_status block_map_build(struct store *store, const struct superbloc
     /* The image before stays recoverable until the next one is durable. */
     omendb_error ignored = {0};
     if (other->valid) (void)image_each_block(store, other, release_block, &store->space, &ignored);
-    return OMENDB_OK;
+    return pinned_blocks_keep(store, err);
 }
 
 /* ---- Opening ---- */

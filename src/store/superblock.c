@@ -63,10 +63,11 @@ omendb_status superblock_read(struct file *file, uint32_t slot, struct superbloc
 }
 
 omendb_status superblock_write(struct file *file, uint32_t slot, struct superblock_root *root,
-                               const void *payload, size_t payload_size, omendb_error *err)
+                               const void *payload, size_t payload_size, void *scratch,
+                               omendb_error *err)
 {
-    uint8_t *block = alloc_zeroed(1, BLOCK_SIZE);
-    if (block == NULL) return fail(err, OMENDB_ERR_NOMEM, "out of memory: superblock");
+    uint8_t *block = scratch;
+    memset(block, 0, BLOCK_SIZE);
     assert(slot < BLOCK_FIRST && payload_size <= SUPERBLOCK_PAYLOAD_MAX);
     memcpy(root->magic, FORMAT_MAGIC, sizeof root->magic);
     root->format_major = FORMAT_MAJOR;
@@ -82,10 +83,7 @@ omendb_status superblock_write(struct file *file, uint32_t slot, struct superblo
     memcpy(block, root, sizeof *root);
     if (payload_size != 0) memcpy(block + sizeof *root, payload, payload_size);
     /* The whole block, so that both slots always exist in full. */
-    const omendb_status status = file_write(file, (uint64_t)slot * BLOCK_SIZE, block, BLOCK_SIZE,
-                                            err);
-    alloc_free(block);
-    return status;
+    return file_write(file, (uint64_t)slot * BLOCK_SIZE, block, BLOCK_SIZE, err);
 }
 
 omendb_status catalog_store(struct space *space, const struct buffer *catalog,

@@ -30,8 +30,10 @@ omendb_status superblock_read(struct file *file, uint32_t slot, struct superbloc
 void superblock_deinit(struct superblock *superblock);
 
 /* Fills in magic, sizes and checksums and writes the slot; doesn't sync. */
+/* `scratch` [BLOCK_SIZE] is the caller's, so that nothing but the disk can fail once it begins. */
 omendb_status superblock_write(struct file *file, uint32_t slot, struct superblock_root *root,
-                               const void *payload, size_t payload_size, omendb_error *err);
+                               const void *payload, size_t payload_size, void *scratch,
+                               omendb_error *err);
 
 /* Writes a catalog as blocks when it doesn't fit: `payload` then holds their references. */
 omendb_status catalog_store(struct space *space, const struct buffer *catalog,

@@ -18,7 +18,8 @@ struct bench {
     bool hot;
     uint64_t count; /* Elements. */
     uint8_t *now, *frozen;
-    bool hole[BLOCKS_MAX]; /* Dropped, no durable image says so yet: a late reader maps the old bytes. */
+    bool hole
+        [BLOCKS_MAX]; /* Dropped, no durable image says so yet: a late reader maps the old bytes. */
     bool frozen_hole[BLOCKS_MAX];
     uint64_t frozen_count;
     struct buffer record, record_before;
@@ -129,8 +130,8 @@ static void image_is_whole(const struct buffer *record, const uint8_t *content, 
 {
     struct array other = {0};
     size_t used = 0;
-    OK(array_decode(&other, &bench.space, record->data, record->size, &used, &err));
-    CHECK(used == record->size && other.kind == 7 && other.field == 3 && other.hot == bench.hot);
+    OK(array_decode(&other, &bench.space, bench.hot, record->data, record->size, &used, &err));
+    CHECK(used == record->size && other.kind == 7 && other.field == 3);
     problems = 0;
     OK(array_verify(&other, count_problem, NULL, &err));
     CHECK(problems == 0);
@@ -218,7 +219,8 @@ static void reopen(void)
 {
     size_t used = 0;
     array_deinit(&bench.array);
-    OK(array_decode(&bench.array, &bench.space, bench.record.data, bench.record.size, &used, &err));
+    OK(array_decode(&bench.array, &bench.space, bench.hot, bench.record.data, bench.record.size,
+                    &used, &err));
     bench.count = bench.count_before;
     memset(bench.now, 0, (size_t)BLOCKS_MAX * BLOCK_SIZE);
     memcpy(bench.now, bench.content_before, (size_t)blocks_of(bench.count) * BLOCK_SIZE);
@@ -325,7 +327,8 @@ static void pointers_stay_good_while_their_snapshot_is_open(void)
             memcpy(copies[i], held[i], 1024);
         }
         for (int i = 0; i < 12; i++) {
-            for (uint32_t k = 0; k < KEPT; k++) write_one(k * 64 + 1 + random_below(&bench.seed, 63));
+            for (uint32_t k = 0; k < KEPT; k++)
+                write_one(k * 64 + 1 + random_below(&bench.seed, 63));
             /* No random writes here: they could hit what is held. */
             struct buffer record = {0};
             freeze();
@@ -391,7 +394,8 @@ static void a_flipped_bit_in_any_block_is_found(void)
         thaw(&record, true);
         uint32_t damaged = 0;
         for (uint32_t block = BLOCK_FIRST; block < bench.space.map.end; block++) {
-            const uint64_t at = (uint64_t)block * BLOCK_SIZE + random_below(&bench.seed, BLOCK_SIZE);
+            const uint64_t at = (uint64_t)block * BLOCK_SIZE +
+                                random_below(&bench.seed, BLOCK_SIZE);
             uint8_t byte = 0;
             size_t got = 0, used = 0;
             OK(file_read(bench.space.file, at, &byte, 1, &got, &err));
@@ -399,8 +403,8 @@ static void a_flipped_bit_in_any_block_is_found(void)
             byte ^= (uint8_t)(1u << random_below(&bench.seed, 8));
             OK(file_write(bench.space.file, at, &byte, 1, &err));
             struct array other = {0};
-            OK(array_decode(&other, &bench.space, bench.record.data, bench.record.size, &used,
-                            &err));
+            OK(array_decode(&other, &bench.space, bench.hot, bench.record.data, bench.record.size,
+                            &used, &err));
             uint32_t bad = 0;
             for (uint64_t i = 0; i < 300; i++) {
                 omendb_error local = {0};

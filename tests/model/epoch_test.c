@@ -108,8 +108,7 @@ static void without_memory_a_reader_is_refused_and_retiring_still_works(void)
     OK(epoch_init(&epoch, &err));
     memset(released, 0, sizeof released);
     alloc_fail_after(0, 0);
-    for (uint32_t i = 0; i < EPOCH_PAGE_READERS; i++)
-        OK(epoch_enter(&epoch, &snapshots[i], &err));
+    for (uint32_t i = 0; i < EPOCH_PAGE_READERS; i++) OK(epoch_enter(&epoch, &snapshots[i], &err));
     FAILS(OMENDB_ERR_NOMEM, epoch_enter(&epoch, &snapshots[EPOCH_PAGE_READERS], &err));
     for (uint32_t i = 0; i < EPOCH_PAGE_READERS; i++) epoch_leave(&snapshots[i]);
     epoch_retire(&epoch, &released[0], release); /* Nobody is inside: at once. */

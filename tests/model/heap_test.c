@@ -44,9 +44,9 @@ static void bench_close(void)
 
 static uint32_t some_size(void)
 {
-    static const uint32_t edges[] = {0,     1,     7,     8,     9,     32760, 32767, 32768, 32769,
-                                     32775, 32776, 40001, 65520, 65527, 65528, 65529, 70001, 131064,
-                                     131065};
+    static const uint32_t edges[] = {0,     1,     7,     8,      9,     32760, 32767,
+                                     32768, 32769, 32775, 32776,  40001, 65520, 65527,
+                                     65528, 65529, 70001, 131064, 131065};
     const uint32_t dice = random_below(&bench.seed, 100);
     if (dice < 8) return edges[random_below(&bench.seed, COUNT_OF(edges))];
     if (dice < 10) return random_below(&bench.seed, 300000);
@@ -149,8 +149,8 @@ static void checkpoint_and_reopen(bool reopen)
                               .current_used = before.current_used,
                               .live_bytes = before.live_bytes,
                               .used_bytes = before.used_bytes};
-        OK(array_decode(&heap->chunks, &bench.space, chunks.data, chunks.size, &used, &err));
-        OK(array_decode(&heap->meta, &bench.space, meta.data, meta.size, &used, &err));
+        OK(array_decode(&heap->chunks, &bench.space, false, chunks.data, chunks.size, &used, &err));
+        OK(array_decode(&heap->meta, &bench.space, true, meta.data, meta.size, &used, &err));
     }
     buffer_deinit(&chunks);
     buffer_deinit(&meta);
@@ -279,11 +279,11 @@ static void hostile_locations_are_corrupt(void)
         CHECK(status == OMENDB_OK || status == OMENDB_ERR_CORRUPT);
         if (status == OMENDB_OK && size != 0) CHECK(view[0] + view[size - 1] >= 0);
         CHECK(heap_release_reserve(&bench.heap, location, &err) ==
-              (status == OMENDB_OK ? OMENDB_OK : OMENDB_ERR_CORRUPT) ||
+                  (status == OMENDB_OK ? OMENDB_OK : OMENDB_ERR_CORRUPT) ||
               err.status == OMENDB_ERR_CORRUPT);
     }
-    FAILS(OMENDB_ERR_CORRUPT, heap_read(&bench.heap, HEAP_NOWHERE, &bench.scratch, &view, &size,
-                                        &err));
+    FAILS(OMENDB_ERR_CORRUPT,
+          heap_read(&bench.heap, HEAP_NOWHERE, &bench.scratch, &view, &size, &err));
     compare();
     bench_close();
 }
@@ -298,11 +298,9 @@ static void a_failed_allocation_changes_nothing(void)
             const uint32_t wanted = n % 17 == 0 ? 70000 : random_below(&bench.seed, 20000);
             alloc_fail_after(n % 7, once);
             omendb_status status = OMENDB_OK;
-            if (record->location == HEAP_NOWHERE)
-                status = heap_reserve(&bench.heap, wanted, &err);
+            if (record->location == HEAP_NOWHERE) status = heap_reserve(&bench.heap, wanted, &err);
             else status = heap_release_reserve(&bench.heap, record->location, &err);
-            if (n % 50 == 49)
-                (void)heap_compact(&bench.heap, UINT64_MAX, moved, NULL, &err);
+            if (n % 50 == 49) (void)heap_compact(&bench.heap, UINT64_MAX, moved, NULL, &err);
             alloc_fail_after(-1, 0);
             CHECK(status == OMENDB_OK || status == OMENDB_ERR_NOMEM);
             counters_agree();

@@ -74,8 +74,7 @@ static void behaves(uint32_t mask, uint32_t ids, uint32_t steps, uint64_t seed)
         }
         CHECK(map.entry_count == count);
     }
-    for (uint32_t id = 0; id < ids; id++)
-        CHECK(find(&map, hash_of(id, mask), id) == slot_of[id]);
+    for (uint32_t id = 0; id < ids; id++) CHECK(find(&map, hash_of(id, mask), id) == slot_of[id]);
     for (uint32_t id = 0; id < ids; id++) {
         if (slot_of[id] == SLOT_NONE) continue;
         OK(id_map_reserve(&map, hash_of(id, mask), &err));

@@ -205,7 +205,7 @@ static void comes_back_from_its_encoded_form(void)
     CHECK(schema_create(&from, &fixed, NULL) == OMENDB_OK);
     buffer_clear(&out);
     CHECK(schema_encode(fixed, &out, NULL) == OMENDB_OK);
-    static const char bytes[] = "\x01\x01\x01\x00\x02\x02\x01\x00\x02\x03\x00\x00v\x02\x04year";
+    static const char bytes[] = "\x01\x01\x01\x00\x02\x02\x01\x00\x02\x03\x00\x00v\x02\x04\x00\x00year";
     CHECK(out.size == sizeof bytes - 1 && memcmp(out.data, bytes, out.size) == 0);
     schema_destroy(fixed);
     schema_destroy(schema);
@@ -241,7 +241,8 @@ static void hostile_bytes_are_corrupt_or_a_sound_schema(void)
             buffer_deinit(&encoded);
             sound++;
         } else {
-            CHECK(status == OMENDB_ERR_CORRUPT && again == NULL);
+            CHECK(status == OMENDB_ERR_CORRUPT || status == OMENDB_ERR_UNSUPPORTED);
+            CHECK(again == NULL);
             corrupt++;
         }
         schema_destroy(again);

@@ -154,18 +154,18 @@ class Schema:
         self.vectors, self.fields, names, at = [], [], set(), 4
         for _ in range(vectors_count):
             need(at + 8 <= len(data), "schema: cut off")
-            kind, metric, size, zero, dim = struct.unpack_from("<BBBBI", data, at)
-            need(zero == 0 and kind <= 5 and metric <= 3 and (kind == 5) == (metric == 3)
+            kind, metric, size, options, dim = struct.unpack_from("<BBBBI", data, at)
+            need(options == 0 and kind <= 5 and metric <= 3 and (kind == 5) == (metric == 3)
                  and 1 <= dim <= 16384, "schema: an impossible vector field")
             name = self._name(data, at + 8, size, names)
             self.vectors.append(VectorField(name, kind, metric, dim))
             at += 8 + size
         for _ in range(fields_count):
-            need(at + 2 <= len(data), "schema: cut off")
-            kind, size = struct.unpack_from("<BB", data, at)
-            need(kind <= 8, "schema: an impossible field")
-            self.fields.append((self._name(data, at + 2, size, names), kind))
-            at += 2 + size
+            need(at + 4 <= len(data), "schema: cut off")
+            kind, size, options = struct.unpack_from("<BBH", data, at)
+            need(kind <= 8 and options == 0, "schema: an impossible field")
+            self.fields.append((self._name(data, at + 4, size, names), kind))
+            at += 4 + size
         need(at == len(data), "schema: bytes behind it")
 
     @staticmethod

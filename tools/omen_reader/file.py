@@ -183,10 +183,9 @@ class Array:
     """Elements of `stride` bytes; block b holds elements [b * per_block, (b + 1) * per_block)."""
 
     def __init__(self, file, cursor):
-        (self.kind, self.field, self.stride, self.hot, self.block_count,
-         leaf_count) = struct.unpack("<6I", cursor.take(24))
-        need(1 <= self.stride <= BLOCK and self.hot <= 1, "catalog: an array is malformed")
-        need(not self.hot or self.stride % 8 == 0, "catalog: a hot array's stride")
+        (self.kind, self.field, self.stride, _flags, self.block_count, leaf_count,
+         self.covers_sequence, _reserved) = struct.unpack("<6I2Q", cursor.take(40))
+        need(1 <= self.stride <= BLOCK, "catalog: an array is malformed")
         if leaf_count == 0:
             need(self.block_count <= INLINE_REFS, "catalog: an array has too many references")
         else:
@@ -227,7 +226,8 @@ class Array:
         need(index < self.capacity, f"{self} has no element {index}")
         data = self.block(index // self.per_block)
         if data is None:
-            need(self.hot, f"{self}: element {index} lies in a hole")
+            need(self.kind not in (VECTORS, DOC_CHUNKS, ID_CHUNKS),
+                 f"{self}: element {index} lies in a hole")
             return bytes(self.stride)
         at = index % self.per_block * self.stride
         return data[at:at + self.stride]
@@ -278,7 +278,7 @@ class VectorStore:
         self.counters = FieldCounters(*struct.unpack("<6Q", cursor.take(48)))
         self.derived_count = cursor.u32()
         self.derived = []
-        need(self.derived_count <= 4, "catalog: too many derived arrays")
+        need(self.derived_count <= 16, "catalog: too many derived arrays")
 
 
 class Collection:
@@ -298,34 +298,41 @@ class Collection:
         self.documents, self.id_texts = Heap(cursor), Heap(cursor)
         self.entry_count = cursor.u64()
         self.stores = [VectorStore(field, cursor) for field in self.schema.vectors]
+        self.derived_count = cursor.u32()
+        need(self.derived_count <= 64, "catalog: too many derived arrays")
         self._arrays_read(cursor)
         need(cursor.at == cursor.end, f"catalog: the record of {self.name} has a wrong size")
 
     def _arrays_read(self, cursor):
-        def take(kind, field, stride, hot):
+        def take(kind, field, stride):
             array = Array(self.file, cursor)
-            need((array.kind, array.field, array.stride, array.hot) == (kind, field, stride, hot),
+            need((array.kind, array.field, array.stride) == (kind, field, stride),
                  f"catalog: {array} where {kind} should be")
             self.arrays.append(array)
             return array
 
         self.arrays = []
-        self.slots = take(SLOTS, 0, 48, 1)
-        self.buckets = take(ID_BUCKETS, 0, 64, 1)
-        self.overflow = take(ID_OVERFLOW, 0, 64, 1)
+        self.slots = take(SLOTS, 0, 48)
+        self.buckets = take(ID_BUCKETS, 0, 64)
+        self.overflow = take(ID_OVERFLOW, 0, 64)
         for heap, kind in ((self.documents, DOC_CHUNKS), (self.id_texts, ID_CHUNKS)):
-            heap.chunks = take(kind, 0, BLOCK, 0)
-            heap.meta = take(kind + 1, 0, 8, 1)
+            heap.chunks = take(kind, 0, BLOCK)
+            heap.meta = take(kind + 1, 0, 8)
         for f, store in enumerate(self.stores):
-            store.vectors = take(VECTORS, f, store.field.size, 0)
-            store.nodes = take(NODES, f, 8, 1)
-            store.links = take(LINKS, f, 8, 1)
+            store.vectors = take(VECTORS, f, store.field.size)
+            store.nodes = take(NODES, f, 8)
+            store.links = take(LINKS, f, 8)
             for _ in range(store.derived_count):
                 array = Array(self.file, cursor)
                 need(array.kind >= DERIVED_MIN and array.field == f,
                      f"catalog: {array} isn't a derived one")
                 self.arrays.append(array)
                 store.derived.append(array)
+        for _ in range(self.derived_count):
+            array = Array(self.file, cursor)
+            need(array.kind >= DERIVED_MIN and array.field == 0,
+                 f"catalog: {array} isn't a derived one")
+            self.arrays.append(array)
 
     def slot(self, index):
         return Slot(*self.slots.unpack(index, SLOT.format))
