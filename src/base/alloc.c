@@ -93,8 +93,8 @@ uint64_t alloc_bytes(void)
     return atomic_load_explicit(&bytes_taken, memory_order_relaxed);
 }
 
-void alloc_fail_after(long n, int once)
+long alloc_fail_after(long n, int once)
 {
     atomic_store(&fail_once, once);
-    atomic_store(&fail_countdown, n);
+    return atomic_exchange(&fail_countdown, n);
 }

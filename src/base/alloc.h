@@ -34,8 +34,9 @@ int alloc_grow(void *array, size_t *capacity, size_t wanted, size_t size) NODISC
 uint64_t alloc_bytes(void);
 
 /* Test hook, this process: requests after the next `n` fail; -1 = never (the default).
- * once != 0: only that one request fails. */
-void alloc_fail_after(long n, int once);
+ * once != 0: only that one request fails. Returns what was left of the `n` before: below 0 =
+ * nothing was to fail, or the one request has failed. */
+long alloc_fail_after(long n, int once);
 
 /* Counts one request and tells whether it is the one to fail: for memory and handles that come
  * from elsewhere than the heap (os/memory.c, os/thread.c). */

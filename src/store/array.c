@@ -53,6 +53,15 @@ static omendb_status out_of_memory(const struct array *array, omendb_error *err)
                 atomic_load_relaxed_u32(&array->block_count));
 }
 
+/* A buffer that readers of a cold array will see, and the promise that it can be retired. */
+static void *chunk_take_promised(struct array *array)
+{
+    if (epoch_promise(&array->space->epoch, NULL) != OMENDB_OK) return NULL;
+    void *chunk = chunk_take();
+    if (chunk == NULL) epoch_forgo(&array->space->epoch, 1);
+    return chunk;
+}
+
 omendb_status array_init(struct array *array, struct space *space, uint32_t kind, uint32_t field,
                          uint32_t stride, bool hot, omendb_error *err)
 {
@@ -77,16 +86,22 @@ omendb_status array_init(struct array *array, struct space *space, uint32_t kind
 
 void array_deinit(struct array *array)
 {
+    size_t promises = 0;
     if (array->chunks != NULL) {
         const uint32_t count = atomic_load_relaxed_u32(&array->block_count);
-        for (uint32_t block = 0; block < count; block++)
-            if (bit_get(array->owned, block))
-                chunk_give(atomic_load_relaxed_pointer(&array->chunks[block]));
+        for (uint32_t block = 0; block < count; block++) {
+            if (!bit_get(array->owned, block)) continue;
+            chunk_give(atomic_load_relaxed_pointer(&array->chunks[block]));
+            promises++;
+        }
         memory_release(array->chunks, array->reserved_length);
     }
     if (array->base != NULL) memory_release(array->base, array->reserved_length);
-    for (uint32_t block = 0; array->preimages != NULL && block < array->frozen_count; block++)
+    for (uint32_t block = 0; array->preimages != NULL && block < array->frozen_count; block++) {
+        promises += !array->hot && array->preimages[block] != NULL;
         chunk_give(array->preimages[block]);
+    }
+    if (promises != 0) epoch_forgo(&array->space->epoch, promises);
     alloc_free(array->preimages);
     alloc_free(array->frozen);
     alloc_free(array->changes);
@@ -264,7 +279,7 @@ static omendb_status preimage_keep(struct array *array, uint32_t block, omendb_e
     mutex_lock(&array->freeze_mutex);
     if (block < array->frozen_count && bit_get(array->frozen, block) &&
         array->preimages[block] == NULL) {
-        void *copy = chunk_take();
+        void *copy = array->hot ? chunk_take() : chunk_take_promised(array);
         if (copy == NULL) {
             status = out_of_memory(array, err);
         } else if (array->hot) {
@@ -280,6 +295,7 @@ static omendb_status preimage_keep(struct array *array, uint32_t block, omendb_e
                 (void)atomic_add_u64(&array->owned_bytes, BLOCK_SIZE);
             } else {
                 chunk_give(copy);
+                epoch_forgo(&array->space->epoch, 1);
             }
         }
     }
@@ -301,7 +317,7 @@ static omendb_status chunk_own(struct array *array, uint32_t block, omendb_error
         if (ref.block != BLOCK_NONE && (mapped = array_read_slow(array, block, err)) == NULL)
             return err != NULL && err->status != OMENDB_OK ? err->status : OMENDB_ERR_CORRUPT;
     }
-    void *copy = chunk_take();
+    void *copy = chunk_take_promised(array);
     if (copy == NULL) return out_of_memory(array, err);
     if (mapped != NULL) memcpy(copy, mapped, BLOCK_SIZE);
     atomic_store_release_pointer(&array->chunks[block], copy); /* with array_read() */
@@ -314,7 +330,9 @@ static omendb_status chunk_own(struct array *array, uint32_t block, omendb_error
 omendb_status array_prepare(struct array *array, uint64_t index, omendb_error *err)
 {
     const uint32_t block = (uint32_t)(index / array->per_block);
-    assert(block < atomic_load_relaxed_u32(&array->block_count));
+    if (index >= array_capacity(array)) /* A number from a damaged file. */
+        return fail(err, OMENDB_ERR_CORRUPT, "array %u has no element %llu", array->kind,
+                    (unsigned long long)index);
     if (array->hot) {
         omendb_error local = {0};
         if (array_read(array, index, &local) == NULL) {

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "base/mutant.h"
 #include "os/memory.h"
 #include "store/array_inner.h"
 #include "store/space.h"
@@ -93,6 +94,13 @@ omendb_status array_write_frozen(struct array *array, omendb_error *err)
         struct block_ref ref = {0};
         status = space_write_block(array->space, content, &ref, err);
         array->changes[array->changes_count - 1].ref = ref;
+#ifdef OMENDB_MUTANTS
+        /* The seeded bug: the live image still refers to the block that has been replaced. */
+        if (MUTANT(reuse_of_live_blocks) && status == OMENDB_OK) {
+            TRY(array_ref_load(array, block, &ref, err));
+            if (ref.block != BLOCK_NONE) space_give_back(array->space, ref.block);
+        }
+#endif
     }
     alloc_free(scratch);
     return status;

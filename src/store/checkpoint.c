@@ -404,8 +404,7 @@ static void release_all(struct store *store)
 {
     struct space *space = &store->space;
     if (space_pinned(space, 0, space->generation)) return; /* A reader process: left to it. */
-    for (size_t i = 0; i < space->released_count; i++)
-        block_map_give(&space->map, space->released[i].block);
+    for (size_t i = 0; i < space->released_count; i++) space_free(space, space->released[i].block);
     space->released_count = 0;
 }
 
@@ -442,7 +441,9 @@ omendb_status checkpoint_final(struct store *store, omendb_error *err)
         }
         if (status == OMENDB_OK)
             status = catalog_store(&store->space, &run.catalog, &run.root, &run.payload, err);
-    } else if (status == OMENDB_OK) { /* Its blocks are what they were; a later open derives the free blocks. */
+    } else if (
+        status ==
+        OMENDB_OK) { /* Its blocks are what they were; a later open derives the free blocks. */
         run.root.catalog_refs = live->catalog_refs;
         run.root.catalog_size = (uint64_t)store->last_catalog.size + CATALOG_HEAD_SIZE;
         status = buffer_append(&run.payload, live->payload.data, live->payload.size, err);

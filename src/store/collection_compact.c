@@ -111,7 +111,7 @@ static omendb_status move_prepare(struct collection *collection, uint32_t field,
                                   uint32_t to, const void **vector, omendb_error *err)
 {
     struct vector_store *store = &collection->vectors[field];
-    uint32_t slot = SLOT_NONE;
+    uint32_t slot = SLOT_NONE, hops = 0;
     TRY(collection_vector(collection, field, from, vector, err));
     TRY(array_prepare(&store->vectors, to, err));
     TRY(array_prepare(&store->nodes, to, err));
@@ -121,6 +121,8 @@ static omendb_status move_prepare(struct collection *collection, uint32_t field,
                                             err));
     TRY(collection_node_head(collection, field, from, &slot, err));
     while (slot != SLOT_NONE) {
+        if (++hops > atomic_load_relaxed_u32(&collection->slot_count))
+            return fail(err, OMENDB_ERR_CORRUPT, "the slots of node %u form a loop", from);
         TRY(array_prepare(&store->links, slot, err));
         TRY(collection_link_next(collection, field, slot, &slot, err));
     }

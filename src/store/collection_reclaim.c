@@ -18,10 +18,11 @@
 static omendb_status successor_find(struct collection *collection, uint32_t newest, uint32_t slot,
                                     uint32_t *out, omendb_error *err)
 {
+    uint32_t hops = 0;
     *out = SLOT_NONE;
     for (uint32_t at = newest; at != slot;) {
         const struct slot *record = NULL;
-        if (at == SLOT_NONE)
+        if (at == SLOT_NONE || ++hops > atomic_load_relaxed_u32(&collection->slot_count))
             return fail(err, OMENDB_ERR_CORRUPT, "slot %u is missing in the chain of its id", slot);
         TRY(slot_read(collection, at, &record, err));
         *out = at;
@@ -37,9 +38,9 @@ static omendb_status link_before(struct collection *collection, uint32_t field, 
 {
     struct vector_store *store = &collection->vectors[field];
     *out = SLOT_NONE;
-    uint32_t at = ((struct node *)array_at_writable(&store->nodes, node))->head;
+    uint32_t at = ((struct node *)array_at_writable(&store->nodes, node))->head, hops = 0;
     while (at != slot) {
-        if (at == SLOT_NONE)
+        if (at == SLOT_NONE || ++hops > atomic_load_relaxed_u32(&collection->slot_count))
             return fail(err, OMENDB_ERR_CORRUPT, "slot %u is missing in the chain of node %u", slot,
                         node);
         *out = at;
@@ -219,7 +220,10 @@ static omendb_status text_moved(void *context, uint32_t owner, uint64_t from, ui
     TRY(id_map_find(&collection->ids, owner, &same, &newest, err));
     *wanted = newest != SLOT_NONE;
     for (uint32_t pass = to == HEAP_NOWHERE ? 1 : 0; pass < 2; pass++) {
+        uint32_t hops = 0;
         for (uint32_t slot = newest; slot != SLOT_NONE;) {
+            if (++hops > atomic_load_relaxed_u32(&collection->slot_count))
+                return fail(err, OMENDB_ERR_CORRUPT, "the versions of an id form a loop");
             TRY(array_prepare(&collection->slots, slot, err));
             if (pass == 1 && to != HEAP_NOWHERE)
                 publish64(&slot_writable(collection, slot)->id, to);

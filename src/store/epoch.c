@@ -120,20 +120,35 @@ uint64_t epoch_stamp(struct epoch *epoch)
     return atomic_fetch_add_explicit(&epoch->now, 1, memory_order_seq_cst);
 }
 
+omendb_status epoch_promise(struct epoch *epoch, omendb_error *err)
+{
+    mutex_lock(&epoch->mutex);
+    const bool room = alloc_grow(&epoch->retired, &epoch->retired_capacity,
+                                 epoch->retired_count + epoch->promised + 1,
+                                 sizeof *epoch->retired);
+    if (room) epoch->promised++;
+    mutex_unlock(&epoch->mutex);
+    if (!room) return fail(err, OMENDB_ERR_NOMEM, "out of memory: list of what readers may hold");
+    return OMENDB_OK;
+}
+
+void epoch_forgo(struct epoch *epoch, size_t count)
+{
+    mutex_lock(&epoch->mutex);
+    assert(epoch->promised >= count);
+    epoch->promised -= count;
+    mutex_unlock(&epoch->mutex);
+}
+
 void epoch_retire(struct epoch *epoch, void *pointer, void (*release)(void *pointer))
 {
-    if (pointer == NULL) return;
     const uint64_t stamp = epoch_stamp(epoch);
     mutex_lock(&epoch->mutex);
-    const bool listed = alloc_grow(&epoch->retired, &epoch->retired_capacity,
-                                   epoch->retired_count + 1, sizeof *epoch->retired);
-    if (listed)
-        epoch->retired[epoch->retired_count++] = (struct retired){
-            .pointer = pointer, .release = release, .epoch = stamp};
+    assert(epoch->promised > 0 && epoch->retired_count < epoch->retired_capacity);
+    epoch->promised--;
+    epoch->retired[epoch->retired_count++] = (struct retired){
+        .pointer = pointer, .release = release, .epoch = stamp};
     mutex_unlock(&epoch->mutex);
-    if (listed) return;
-    while (epoch_oldest_epoch(epoch) <= stamp) thread_yield();
-    release(pointer);
 }
 
 void epoch_collect(struct epoch *epoch)

@@ -52,6 +52,8 @@ struct epoch {
     struct mutex mutex;          /* retired */
     struct retired *retired;
     size_t retired_count, retired_capacity;
+    size_t
+        promised; /* Places on the list that are spoken for; retired_capacity has room for them. */
 };
 
 struct snapshot {
@@ -75,8 +77,12 @@ uint64_t epoch_oldest_epoch(struct epoch *epoch);
 /* A stamp for something that becomes unreachable now: safe once epoch_oldest_epoch() exceeds it. */
 uint64_t epoch_stamp(struct epoch *epoch);
 
-/* Frees `pointer` by release() when nobody can hold it any more. Never fails: without memory
- * for the list it waits for the readers. */
+/* Makes sure that one epoch_retire() later on can't fail: NOMEM now, while nothing has changed.
+ * forgo: so many won't come. */
+omendb_status epoch_promise(struct epoch *epoch, omendb_error *err);
+void epoch_forgo(struct epoch *epoch, size_t count);
+
+/* Frees `pointer` by release() when nobody can hold it any more. Promised before. */
 void epoch_retire(struct epoch *epoch, void *pointer, void (*release)(void *pointer));
 void epoch_collect(struct epoch *epoch);
 

@@ -41,19 +41,61 @@ static omendb_status empty_image_write(struct store *store, struct file *file, o
     return status;
 }
 
+/* Is `file` still what lies at `path`? */
+static omendb_status is_still_there(struct store *store, struct file *file, const char *path,
+                                    bool *out, omendb_error *err)
+{
+    uint64_t ours[2] = {0}, theirs[2] = {0};
+    struct file *other = NULL;
+    omendb_status status = file_open(store->vfs, path, FILE_READ_ONLY, &other, err);
+    *out = false;
+    if (status == OMENDB_ERR_NOT_FOUND) return OMENDB_OK;
+    const struct vfs_ops *ops = store->vfs->ops;
+    if (status == OMENDB_OK) status = ops->identity(file, &ours[0], &ours[1], err);
+    if (status == OMENDB_OK) status = ops->identity(other, &theirs[0], &theirs[1], err);
+    file_close(other);
+    *out = status == OMENDB_OK && ours[0] == theirs[0] && ours[1] == theirs[1];
+    return status;
+}
+
+static omendb_status database_exists(struct store *store, bool *out, omendb_error *err)
+{
+    struct file *file = NULL;
+    uint64_t size = 0;
+    omendb_status status = file_open(store->vfs, store->path, FILE_READ_ONLY, &file, err);
+    *out = false;
+    if (status == OMENDB_ERR_NOT_FOUND) return OMENDB_OK;
+    if (status == OMENDB_OK) status = file_size(file, &size, err);
+    file_close(file);
+    *out = size != 0;
+    return status;
+}
+
+/* Two processes may come at once. The one that makes the database is the one that holds the lock of
+ * the file that still has the first name while the real name is free. Between our opening of that
+ * file and our lock another may have renamed it: then it is a living database. */
+static omendb_status create_claim(struct store *store, const char *path, struct file *file,
+                                  omendb_error *err)
+{
+    bool granted = false, still = false, exists = false;
+    TRY(file_lock(file, SPACE_WRITER_BYTE, 1, FILE_LOCK_EXCLUSIVE, &granted, err));
+    if (granted) TRY(is_still_there(store, file, path, &still, err));
+    if (!still) return fail(err, OMENDB_ERR_BUSY, "%s: another process is making it", store->path);
+    TRY(database_exists(store, &exists, err));
+    if (!exists) return OMENDB_OK;
+    TRY(vfs_remove(store->vfs, path, err));
+    return fail(err, OMENDB_ERR_BUSY, "%s: another process has just made it", store->path);
+}
+
 /* Under another name first, so that a file of the real name is always whole. */
 omendb_status recover_create(struct store *store, omendb_error *err)
 {
     struct buffer name = {0};
     struct file *file = NULL;
-    bool granted = false;
     omendb_status status = buffer_append_format(&name, err, "%s-new", store->path);
     const char *path = (const char *)name.data;
     if (status == OMENDB_OK) status = file_open(store->vfs, path, FILE_CREATE, &file, err);
-    if (status == OMENDB_OK)
-        status = file_lock(file, SPACE_WRITER_BYTE, 1, FILE_LOCK_EXCLUSIVE, &granted, err);
-    if (status == OMENDB_OK && !granted)
-        status = fail(err, OMENDB_ERR_BUSY, "%s: another process is making it", store->path);
+    if (status == OMENDB_OK) status = create_claim(store, path, file, err);
     if (status == OMENDB_OK) status = file_resize(file, 0, err);
     if (status == OMENDB_OK) status = empty_image_write(store, file, err);
     if (status == OMENDB_OK) status = file_sync(file, err);
@@ -162,8 +204,12 @@ static omendb_status release_block(void *context, struct block_ref ref, omendb_e
 {
     struct space *space = context;
     if (block_map_is_taken(&space->map, ref.block)) return OMENDB_OK; /* Both images share it. */
-    TRY(space_release_reserve(space, 1, err));
     TRY(mark_block(space, ref, err));
+    const omendb_status status = space_release_reserve(space, 1, err);
+    if (status != OMENDB_OK) {
+        block_map_give(&space->map, ref.block);
+        return status;
+    }
     space_release(space, ref.block, space->generation);
     return OMENDB_OK;
 }
@@ -172,6 +218,11 @@ static omendb_status map_from_extents(struct store *store, const struct catalog_
                                       uint32_t block_count, omendb_error *err)
 {
     struct block_map *map = &store->space.map;
+    uint64_t size = 0;
+    TRY(file_size(store->space.file, &size, err));
+    if (block_count > size / BLOCK_SIZE)
+        return fail(err, OMENDB_ERR_CORRUPT, "the file has %llu bytes: its end is missing",
+                    (unsigned long long)size);
     TRY(block_map_mark(map, 0, block_count, err));
     for (uint32_t i = 0; i < view->extent_count; i++) {
         const uint32_t first = load_le32(view->extents + i * 8);
@@ -316,10 +367,14 @@ omendb_status recover_open(struct store *store, omendb_error *err)
     if (store->read_only) return OMENDB_OK;
     /* After a clean close too: it may have been cut short between superblock and log. */
     TRY(wal_start(&store->wal, store->previous_wal, err));
-    if (store->replayed_batches == 0 && !alone) return OMENDB_OK;
-    if (store->replayed_batches != 0) TRY(wal_sync_replayed(&store->wal, err));
+    /* The log goes on in a new segment, so what was read must be there at the next recovery: not
+     * only batches, but also the header of a segment that no batch had reached. */
+    const uint64_t segments_known = store->live.wal.segment + (store->live.wal.offset != 0);
+    const bool went_on = store->wal.next_number > segments_known || store->replayed_batches != 0;
+    if (!went_on && !alone) return OMENDB_OK;
+    if (store->live.proved) TRY(wal_sync_replayed(&store->wal, err));
     store->live.catalog_changes = UINT64_MAX; /* Forces it; a damaged slot is whole again then. */
-    atomic_store_release_u32(&store->replay_unwritten, store->replayed_batches != 0);
+    atomic_store_release_u32(&store->replay_unwritten, 1); /* with store_writable_settled() */
     status = checkpoint_run(store, CHECKPOINT_NORMAL, err);
     /* A full disk must not lock the user out: the log still holds everything. Writing has to wait
      * for that checkpoint (store_writable_settled). */

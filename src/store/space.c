@@ -41,6 +41,7 @@ void space_deinit(struct space *space)
     file_close(space->file);
     block_map_deinit(&space->map);
     alloc_free(space->released);
+    alloc_free(space->releasing);
     *space = (struct space){0};
 }
 
@@ -108,19 +109,24 @@ void space_give_back(struct space *space, uint32_t block)
 omendb_status space_release_reserve(struct space *space, size_t count, omendb_error *err)
 {
     if (!alloc_grow(&space->released, &space->released_capacity, space->released_count + count,
-                    sizeof *space->released))
+                    sizeof *space->released) ||
+        !alloc_grow(&space->releasing, &space->releasing_capacity, space->map.words,
+                    sizeof *space->releasing))
         return fail(err, OMENDB_ERR_NOMEM, "out of memory: list of %zu released blocks", count);
+    for (; space->releasing_words < space->map.words; space->releasing_words++)
+        space->releasing[space->releasing_words] = 0;
     return OMENDB_OK;
 }
 
 void space_release(struct space *space, uint32_t block, uint64_t generation)
 {
-    assert(block_map_is_taken(&space->map, block));
-    if (MUTANT(reuse_of_live_blocks)) {
-        block_map_give(&space->map, block);
+    const uint64_t bit = UINT64_C(1) << (block % 64);
+    if (!block_map_is_taken(&space->map, block) || block / 64 >= space->releasing_words ||
+        (space->releasing[block / 64] & bit) != 0)
         return;
-    }
+    if (MUTANT(reuse_of_live_blocks)) return; /* It was given back when its copy was written. */
     assert(space->released_count < space->released_capacity);
+    space->releasing[block / 64] |= bit;
     space->released[space->released_count++] = (struct released_block){
         .block = block, .generation = generation, .epoch = epoch_stamp(&space->epoch)};
 }
@@ -146,6 +152,12 @@ bool space_pinned(struct space *space, uint64_t first, uint64_t last)
     return false;
 }
 
+void space_free(struct space *space, uint32_t block)
+{
+    space->releasing[block / 64] &= ~(UINT64_C(1) << (block % 64));
+    block_map_give(&space->map, block);
+}
+
 void space_advance(struct space *space, uint64_t generation)
 {
     assert(generation > space->generation);
@@ -167,7 +179,7 @@ void space_advance(struct space *space, uint64_t generation)
     for (size_t i = 0; i < space->released_count; i++) {
         const struct released_block released = space->released[i];
         if (released.generation <= safe && released.epoch < epoch)
-            block_map_give(&space->map, released.block);
+            space_free(space, released.block);
         else space->released[kept++] = released;
     }
     space->released_count = kept;

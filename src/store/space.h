@@ -44,6 +44,8 @@ struct space {
     struct block_map map;
     struct released_block *released;
     size_t released_count, released_capacity;
+    uint64_t *releasing; /* [releasing_words] bit: the block is on that list. */
+    size_t releasing_words, releasing_capacity;
     uint64_t blocks_written; /* Since open, for stats. */
     struct epoch epoch;
 };
@@ -75,7 +77,12 @@ void space_give_back(struct space *space, uint32_t block);
 
 /* Blocks that the image being made no longer uses; call space_release_reserve() before. */
 omendb_status space_release_reserve(struct space *space, size_t count, omendb_error *err);
+/* A block that was never taken or is released twice (two references of a damaged file) stays as
+ * it is. */
 void space_release(struct space *space, uint32_t block, uint64_t generation);
+
+/* A released block, at once: nobody needs it any more. The caller takes it off the list. */
+void space_free(struct space *space, uint32_t block);
 
 /* After the superblock of `generation` is durable: frees what may be freed. */
 void space_advance(struct space *space, uint64_t generation);

@@ -212,7 +212,9 @@ static omendb_status see_block(void *context, struct block_ref ref, omendb_error
     (void)err;
     check->blocks++;
     if (ref.block < BLOCK_FIRST ||
-        (!check->store->read_only && !block_map_is_taken(&check->store->space.map, ref.block)))
+        ((uint64_t)ref.block + 1) * BLOCK_SIZE > check->store->space.mapping_length)
+        (void)snprintf(text, sizeof text, "block %u can't be one of this file", ref.block);
+    else if (!check->store->read_only && !block_map_is_taken(&check->store->space.map, ref.block))
         (void)snprintf(text, sizeof text, "block %u is used but counted as free", ref.block);
     else if (block_map_is_taken(&check->seen, ref.block))
         (void)snprintf(text, sizeof text, "block %u is used twice", ref.block);

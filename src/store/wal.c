@@ -92,6 +92,11 @@ static omendb_status segment_create(struct wal *wal, uint64_t size, struct wal_s
     struct file *file = NULL;
     TRY(wal_segment_path(wal, wal->next_number, &path, err));
     omendb_status status = file_open(wal->vfs, path, FILE_CREATE | FILE_EXCLUSIVE, &file, err);
+    if (status == OMENDB_ERR_EXISTS) { /* A failed attempt that couldn't be cleaned up. */
+        status = vfs_remove(wal->vfs, path, err);
+        if (status == OMENDB_OK)
+            status = file_open(wal->vfs, path, FILE_CREATE | FILE_EXCLUSIVE, &file, err);
+    }
     if (status == OMENDB_OK) {
         status = zero_fill(file, size, err);
         if (status == OMENDB_OK) status = file_sync(file, err);
@@ -524,7 +529,10 @@ static omendb_status segment_recycle(struct wal *wal, struct wal_segment *segmen
     omendb_status status = wal_segment_path(wal, segment->number, &from, err);
     if (status == OMENDB_OK) status = wal_segment_path(wal, wal->next_number, &to, err);
     if (status == OMENDB_OK) status = vfs_rename(wal->vfs, from, to, err);
-    if (status == OMENDB_OK) status = vfs_sync_directory(wal->vfs, to, err);
+    if (status == OMENDB_OK) {
+        status = vfs_sync_directory(wal->vfs, to, err);
+        if (status != OMENDB_OK) (void)vfs_rename(wal->vfs, to, from, NULL);
+    }
     alloc_free(from);
     alloc_free(to);
     return status;
@@ -537,6 +545,20 @@ static omendb_status segment_remove(struct wal *wal, uint64_t number, omendb_err
     omendb_status status = vfs_remove(wal->vfs, path, err);
     if (status == OMENDB_ERR_NOT_FOUND) status = OMENDB_OK;
     alloc_free(path);
+    return status;
+}
+
+/* What couldn't be removed or renamed stays listed, without a file, so that the next release or the
+ * close tries again. There is room: it has just left. */
+static omendb_status segment_kept(struct wal *wal, struct wal_segment segment, omendb_status status)
+{
+    file_close(segment.file);
+    segment.file = NULL;
+    mutex_lock(&wal->mutex);
+    memmove(wal->segments + 1, wal->segments, wal->segments_count * sizeof *wal->segments);
+    wal->segments[0] = segment;
+    wal->segments_count++;
+    mutex_unlock(&wal->mutex);
     return status;
 }
 
@@ -559,10 +581,7 @@ static omendb_status release_locked(struct wal *wal, uint64_t segment, omendb_er
         if (!any) return OMENDB_OK;
         if (!spare && oldest.file != NULL && oldest.size == wal->segment_max) {
             const omendb_status status = segment_recycle(wal, &oldest, err);
-            if (status != OMENDB_OK) {
-                file_close(oldest.file);
-                return status;
-            }
+            if (status != OMENDB_OK) return segment_kept(wal, oldest, status);
             oldest.reserved = WAL_PAGE;
             mutex_lock(&wal->mutex);
             oldest.number = wal->next_number++;
@@ -571,11 +590,12 @@ static omendb_status release_locked(struct wal *wal, uint64_t segment, omendb_er
             wal->recycled++;
             continue;
         }
+        const omendb_status status = segment_remove(wal, oldest.number, err);
+        if (status != OMENDB_OK) return segment_kept(wal, oldest, status);
         file_close(oldest.file);
         mutex_lock(&wal->mutex);
         wal->bytes_total -= oldest.size;
         mutex_unlock(&wal->mutex);
-        TRY(segment_remove(wal, oldest.number, err));
     }
 }
 

@@ -82,6 +82,7 @@ struct wal {
     struct buffer last_payload; /* For MUTANT(rewrite_of_last_acknowledged_sector). */
     uint64_t last_offset, last_chain, last_sequence;
     uint32_t last_count;
+    uint64_t replay_end; /* For MUTANT(constant_wal_salt): where replay ended in its segment. */
 #endif
 };
 

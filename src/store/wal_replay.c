@@ -242,6 +242,9 @@ omendb_status wal_replay(struct wal *wal, struct wal_position position, uint64_t
     wal->chain = replay.chain;
     wal->sequence = replay.sequence;
     wal->durable_sequence = replay.sequence;
+#ifdef OMENDB_MUTANTS
+    wal->replay_end = replay.offset;
+#endif
     return OMENDB_OK;
 }
 
@@ -258,6 +261,24 @@ omendb_status wal_sync_replayed(struct wal *wal, omendb_error *err)
 }
 
 /* ---- Leftovers ---- */
+
+#ifdef OMENDB_MUTANTS
+/* The seeded bug: recovery goes on in the segment that it read last, under the salt that all
+ * segments share, over the torn end. A frame that lies behind it fits again. */
+static omendb_status mutant_resume(struct wal *wal, struct wal_segment *segment, omendb_error *err)
+{
+    char *path = NULL;
+    TRY(wal_segment_path(wal, segment->number, &path, err));
+    omendb_status status = file_open(wal->vfs, path, 0, &segment->file, err);
+    alloc_free(path);
+    if (status == OMENDB_OK) status = file_size(segment->file, &segment->size, err);
+    segment->reserved = wal->replay_end;
+    wal->writing = wal->reserving = segment->number;
+    wal->offset = wal->replay_end;
+    wal->salt = 1;
+    return status;
+}
+#endif
 
 struct leftovers {
     struct wal *wal;
@@ -306,6 +327,10 @@ omendb_status wal_start(struct wal *wal, uint64_t keep_from, omendb_error *err)
                 status = fail(err, OMENDB_ERR_NOMEM, "out of memory: list of log segments");
                 break;
             }
+#ifdef OMENDB_MUTANTS
+            if (MUTANT(constant_wal_salt) && number + 1 == wal->next_number && wal->replay_end != 0)
+                status = mutant_resume(wal, &segment, err);
+#endif
             size_t at = wal->segments_count++;
             for (; at > 0 && wal->segments[at - 1].number > number; at--)
                 wal->segments[at] = wal->segments[at - 1];

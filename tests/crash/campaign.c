@@ -11,12 +11,13 @@ enum {
     VIEW_FULLY = 16,  /* calls: readers compare everything, not only the sequence. */
     LIVE_ON = 24,     /* images: lives follow. */
     ROT = 32,         /* images: bits flip. */
+    BULK = 10,        /* calls of the workload with many documents. */
     CLOSE_AGAIN = 16, /* images: a clean close and another open. */
     LIFE_CALLS = 60,  /* A life ends within so many calls ... */
     LIFE_STEPS = 40   /* ... or steps. */
 };
 
-static const char *const mode_names[] = {"none",   "all",    "subset", "prefix",
+static const char *const mode_names[] = {"none",   "all",      "subset", "prefix",
                                          "zeroed", "extended", "kill"};
 /* Seeds that each mode is tried with at a call: none and all know no chance. */
 static const uint32_t mode_seeds[SIM_CRASH_MODES] = {1, 1, 3, 3, 2, 2};
@@ -149,8 +150,8 @@ static bool rots(struct campaign *campaign, const struct run *parent, struct sim
     else if (reported && !must_recover) campaign->tally.rot_reported++;
     else {
         char text[RUN_TEXT + 100];
-        (void)snprintf(text, sizeof text, "rot in %s at %llu: %s", path,
-                       (unsigned long long)offset, run.failure);
+        (void)snprintf(text, sizeof text, "rot in %s at %llu: %s", path, (unsigned long long)offset,
+                       run.failure);
         good = found(campaign, moment, text);
     }
     run_abandon(&run);
@@ -176,8 +177,8 @@ static bool image_rots(struct campaign *campaign, const struct run *parent, stru
     const uint64_t generation = image_generation(image, &slot, &valid);
     if (generation == 0) return true;
     /* Both superblocks are whole: without the newest the other and the log hold everything. */
-    if (!rots(campaign, parent, image, run_path, (uint64_t)slot * BLOCK_SIZE + chance(campaign, 512),
-              valid == 2, moment))
+    if (!rots(campaign, parent, image, run_path,
+              (uint64_t)slot * BLOCK_SIZE + chance(campaign, 512), valid == 2, moment))
         return false;
     if (!rots(campaign, parent, image, run_path, chance(campaign, 40 * BLOCK_SIZE), false, moment))
         return false;
@@ -201,8 +202,7 @@ static bool image_lives(struct campaign *campaign, const struct run *parent, str
     struct run run;
     bool good = true;
     const bool killed = moment->mode == SIM_PROCESS_KILL;
-    if (!killed && chance(campaign, ROT) == 0)
-        good = image_rots(campaign, parent, sim, moment);
+    if (!killed && chance(campaign, ROT) == 0) good = image_rots(campaign, parent, sim, moment);
     run_fork(&run, parent, sim, moment->seed + moment->call);
     campaign->tally.lives[moment->life]++;
     if (good) {
@@ -243,8 +243,7 @@ static bool image_taken(struct campaign *campaign, const struct run *run,
     campaign->tally.repeated++;
     if (seen->sequence < run->world.durable || seen->sequence > run->world.started)
         (void)snprintf(text, sizeof text, "recovers to %llu, durable is %llu, started %llu",
-                       (unsigned long long)seen->sequence,
-                       (unsigned long long)run->world.durable,
+                       (unsigned long long)seen->sequence, (unsigned long long)run->world.durable,
                        (unsigned long long)run->world.started);
     else if (image_generation(sim, &slot, &valid) < run->world.generation)
         (void)snprintf(text, sizeof text, "generation %llu was called durable, the newest is older",
@@ -318,6 +317,8 @@ static void before_call(void *context, struct sim *sim, const struct sim_call *c
             return;
         }
     }
+    /* Recovering thousands of documents takes its time: not at every call. */
+    if (run->world.profile == PROFILE_BULK && chance(campaign, BULK) != 0) return;
     (void)images_taken(campaign, run, call->number, 1, LIVE_ON);
 }
 
@@ -328,6 +329,7 @@ static void tally_store(struct campaign *campaign)
     campaign->tally.checkpoints += store->checkpoints;
     campaign->tally.batches += store->commits;
     campaign->tally.recycled += store->wal.recycled;
+    campaign->tally.segments += store->wal.writing; /* Numbers are given once. */
     for (size_t i = 0; i < store->collections_count; i++)
         campaign->tally.grown += store->collections[i]->growth_count;
 }

@@ -24,14 +24,14 @@
 enum { LIVES_MAX = 4 };
 
 struct tally {
-    uint64_t workloads, calls, batches, checkpoints, log_switches, recycled, grown;
-    uint64_t states;                    /* Distinct durable images recovered. */
-    uint64_t by_mode[SIM_CRASH_MODES];  /* The mode that made each first. */
-    uint64_t repeated;                  /* Images known already: bounds only. */
-    uint64_t killed;                    /* Process ends: recovered with the page cache. */
-    uint64_t lives[LIVES_MAX + 1];      /* Recovered images by how many crashes lie behind. */
-    uint64_t reader_views, reopened;    /* Through the live store; clean closes of images. */
-    uint64_t rot_right, rot_reported;   /* Images with a flipped bit: right, or CORRUPT. */
+    uint64_t workloads, calls, batches, checkpoints, segments, recycled, grown;
+    uint64_t states;                   /* Distinct durable images recovered. */
+    uint64_t by_mode[SIM_CRASH_MODES]; /* The mode that made each first. */
+    uint64_t repeated;                 /* Images known already: bounds only. */
+    uint64_t killed;                   /* Process ends: recovered with the page cache. */
+    uint64_t lives[LIVES_MAX + 1];     /* Recovered images by how many crashes lie behind. */
+    uint64_t reader_views, reopened;   /* Through the live store; clean closes of images. */
+    uint64_t rot_right, rot_reported;  /* Images with a flipped bit: right, or CORRUPT. */
 };
 
 struct seen {
@@ -45,8 +45,8 @@ struct campaign {
     size_t seen_count, seen_capacity;
     uint64_t *hashes; /* NULL, or [hashes_max]: every distinct hash, for a union. */
     uint64_t hashes_max;
-    uint64_t states_max;             /* Ends when there are so many. */
-    char failure[2 * RUN_TEXT + 100];/* Not empty: found something, with what makes it again. */
+    uint64_t states_max;              /* Ends when there are so many. */
+    char failure[2 * RUN_TEXT + 100]; /* Not empty: found something, with what makes it again. */
     /* Of the workload under way. */
     uint64_t seed, random;
     struct run run;

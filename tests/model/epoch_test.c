@@ -32,6 +32,7 @@ static void nothing_is_freed_that_a_reader_may_hold(void)
         switch (random_below(&seed, 5)) {
         case 0:
         case 1:
+            OK(epoch_promise(&epoch, &err));
             epoch_retire(&epoch, &released[items++], release);
             break;
         case 2:
@@ -101,20 +102,28 @@ static void a_stamp_is_safe_once_its_readers_left(void)
     epoch_deinit(&epoch);
 }
 
-static void without_memory_a_reader_is_refused_and_retiring_still_works(void)
+static void missing_memory_is_found_before_anything_is_retired(void)
 {
     static struct snapshot snapshots[EPOCH_PAGE_READERS + 1];
     struct epoch epoch;
     OK(epoch_init(&epoch, &err));
     memset(released, 0, sizeof released);
+    OK(epoch_promise(&epoch, &err));
+    while (epoch.promised < epoch.retired_capacity) OK(epoch_promise(&epoch, &err));
     alloc_fail_after(0, 0);
     for (uint32_t i = 0; i < EPOCH_PAGE_READERS; i++) OK(epoch_enter(&epoch, &snapshots[i], &err));
     FAILS(OMENDB_ERR_NOMEM, epoch_enter(&epoch, &snapshots[EPOCH_PAGE_READERS], &err));
+    FAILS(OMENDB_ERR_NOMEM, epoch_promise(&epoch, &err));
+    const size_t promised = epoch.promised;
+    for (uint32_t i = 0; i < promised; i++) epoch_retire(&epoch, &released[i], release);
+    epoch_collect(&epoch);
+    CHECK(!released[0] && epoch.promised == 0);
     for (uint32_t i = 0; i < EPOCH_PAGE_READERS; i++) epoch_leave(&snapshots[i]);
-    epoch_retire(&epoch, &released[0], release); /* Nobody is inside: at once. */
-    CHECK(released[0]);
+    epoch_collect(&epoch);
+    for (uint32_t i = 0; i < promised; i++) CHECK(released[i]);
+    OK(epoch_promise(&epoch, &err)); /* The list has room again. */
+    epoch_forgo(&epoch, 1);
     alloc_fail_after(-1, 0);
-    epoch_retire(&epoch, NULL, release);
     epoch_deinit(&epoch);
 }
 
@@ -123,7 +132,10 @@ static void the_end_frees_what_is_left(void)
     struct epoch epoch;
     OK(epoch_init(&epoch, &err));
     memset(released, 0, sizeof released);
-    for (uint32_t i = 0; i < 10; i++) epoch_retire(&epoch, &released[i], release);
+    for (uint32_t i = 0; i < 10; i++) {
+        OK(epoch_promise(&epoch, &err));
+        epoch_retire(&epoch, &released[i], release);
+    }
     epoch_deinit(&epoch);
     for (uint32_t i = 0; i < 10; i++) CHECK(released[i]);
 }
@@ -132,8 +144,8 @@ static const struct test tests[] = {
     {"nothing_is_freed_that_a_reader_may_hold", nothing_is_freed_that_a_reader_may_hold},
     {"the_oldest_snapshot_is_the_smallest_inside", the_oldest_snapshot_is_the_smallest_inside},
     {"a_stamp_is_safe_once_its_readers_left", a_stamp_is_safe_once_its_readers_left},
-    {"without_memory_a_reader_is_refused_and_retiring_still_works",
-     without_memory_a_reader_is_refused_and_retiring_still_works},
+    {"missing_memory_is_found_before_anything_is_retired",
+     missing_memory_is_found_before_anything_is_retired},
     {"the_end_frees_what_is_left", the_end_frees_what_is_left},
     {0},
 };

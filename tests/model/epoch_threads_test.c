@@ -66,6 +66,7 @@ static void readers_never_see_freed_memory_or_reclaimed_sequences(void)
         struct shared *old = atomic_load_acquire_pointer(cell);
         atomic_store_release_pointer(cell, made(sequence));
         atomic_store_release_u64(&epoch.visible_sequence, sequence);
+        OK(epoch_promise(&epoch, &err));
         epoch_retire(&epoch, old, release);
         if (sequence % 7 == 0) epoch_collect(&epoch);
         if (sequence % 5 == 0) atomic_store_release_u64(&reclaimed, epoch_oldest(&epoch));

@@ -28,3 +28,39 @@ def same_schema(described, vectors, fields):
     have_fields = {f["name"]: f["type"] for f in described["fields"]}
     want_fields = {name: f.kind for name, f in (fields or {}).items()}
     return have == want and have_fields == want_fields
+
+
+def collection_text(described):
+    """The repr of a described collection."""
+    count = described["count"]
+    parts = [f"{count:,} document{'' if count == 1 else 's'}"]
+    for f in described["vectors"]:
+        parts.append(f"{f['name']}: Vector({f['dim']}, {f['metric']!r}, type={f['type']!r})")
+    parts += (f"{f['name']}: {f['type'].capitalize()}()" for f in described["fields"])
+    return f"<omendb.Collection {described['name']!r}: {', '.join(parts)}>"
+
+
+def _pages(collection, where, limit, documents, page):
+    while page:
+        yield page
+        if len(page) < limit:
+            return
+        page = collection.find(where, limit=limit, after=page[-1].id, documents=documents)
+
+
+def _begin(collection, where, documents):
+    # Each find() looks at all ids: some thirty pages, whatever the size. The first is read now, so
+    # that wrong arguments are told at once.
+    limit = max(1000, len(collection) // 32)
+    first = collection.find(where, limit=limit, documents=documents)
+    return _pages(collection, where, limit, documents, first)
+
+
+def items(collection, where):
+    """Iterator over Document."""
+    return (entry for page in _begin(collection, where, True) for entry in page)
+
+
+def ids(collection, where):
+    """Iterator over ids."""
+    return (entry.id for page in _begin(collection, where, False) for entry in page)

@@ -1,5 +1,7 @@
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+from ._omendb import Collection, Document
 
 decode: Callable[[str], Any]
 decode_binary: Callable[[str], Any]
@@ -10,3 +12,8 @@ def same_schema(
     vectors: Mapping[str, Any] | None,
     fields: Mapping[str, Any] | None,
 ) -> bool: ...
+def collection_text(described: Mapping[str, Any]) -> str: ...
+def items(collection: Collection, where: Mapping[str, Any] | str | None) -> Iterator[Document]: ...
+def ids(
+    collection: Collection, where: Mapping[str, Any] | str | None
+) -> Iterator[int | str]: ...

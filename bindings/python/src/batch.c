@@ -230,15 +230,45 @@ static PyObject *batch_sequence(PyObject *self, void *closure)
     return Py_NewRef(((struct batch *)self)->sequence);
 }
 
+static PyObject *batch_repr(PyObject *self)
+{
+    const struct batch *const batch = (struct batch *)self;
+    if (batch->handle == NULL) {
+        return PyUnicode_FromFormat("<omendb.Batch of %R, ended, sequence %R>",
+                                    batch->database->path, batch->sequence);
+    }
+    return PyUnicode_FromFormat("<omendb.Batch of %R, open>", batch->database->path);
+}
+
+static PyObject *batch_reduce(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return py_module_refuse_pickle(self, "it belongs to this process; send the rows instead");
+}
+
 static PyMethodDef batch_methods[] = {
     {"upsert", METHOD(batch_upsert), METHOD_FLAGS,
      "upsert($self, /, collection, ids, vectors=None, documents=None)\n--\n\n"
-     "Add rows as Collection.upsert() takes them. They are checked and copied now."},
+     "Add rows as Collection.upsert() takes them. They are checked and copied now.\n\n"
+     "    >>> with db.batch() as batch:\n"
+     "    ...     batch.upsert(docs, ids=['c'], vectors=[[0, 1, 1]], documents=[{'n': 4}])\n"
+     "    >>> docs.get('c')\n"
+     "    {'n': 4}"},
     {"delete", METHOD(batch_delete), METHOD_FLAGS,
-     "delete($self, /, collection, ids)\n--\n\nAdd deletions."},
+     "delete($self, /, collection, ids)\n--\n\n"
+     "Add deletions.\n\n"
+     "    >>> with db.batch() as batch:\n"
+     "    ...     batch.delete(docs, ['a', 'b'])\n"
+     "    >>> len(docs)\n"
+     "    1"},
     {"commit", batch_commit, METH_NOARGS,
      "commit($self, /)\n--\n\n"
-     "Write what was added and begin anew; the batch's place in the order of all batches."},
+     "Write what was added and begin anew; the batch's place in the order of all batches.\n\n"
+     "    >>> batch = db.batch()\n"
+     "    >>> batch.delete(docs, 'a')\n"
+     "    >>> batch.commit() > 0\n"
+     "    True"},
+    {"__reduce__", batch_reduce, METH_NOARGS, NULL},
     {"__enter__", batch_enter_context, METH_NOARGS, NULL},
     {"__exit__", batch_leave_context, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
@@ -252,8 +282,14 @@ static PyGetSetDef batch_properties[] = {
 static PyType_Slot batch_slots[] = {
     {Py_tp_doc,
      TEXT("Writes to several collections, visible whole or not at all: `with db.batch()`\n"
-          "commits at its end and discards everything when an exception leaves it.")},
+          "commits at its end and discards everything when an exception leaves it.\n\n"
+          "    >>> with db.batch() as batch:\n"
+          "    ...     batch.upsert(docs, 'new', [1, 1, 1])\n"
+          "    ...     batch.delete(docs, ['a'])\n"
+          "    >>> 'new' in docs, 'a' in docs\n"
+          "    (True, False)")},
     {Py_tp_dealloc, SLOT(batch_dealloc)},
+    {Py_tp_repr, SLOT(batch_repr)},
     {Py_tp_methods, batch_methods},
     {Py_tp_getset, batch_properties},
     {0, NULL},

@@ -2,10 +2,12 @@
  *
  *     module.c      the module, its types and constants        (includes everything below)
  *     database.c    Database: open, collections, close
- *     collection.c  Collection: reading and writing documents
+ *     collection.c  Collection: its description, writing documents
+ *     reading.c     Collection: documents and vectors by id and by filter
+ *     searching.c   Collection: the nearest documents
  *     batch.c       Batch: several collections at once
  *     result.c      Result: the hits of a search, lists of documents
-  *     numbers.c     Numbers: numbers handed to Python (buffer protocol, __array_interface__)
+ *     numbers.c     Numbers: numbers handed to Python (buffer protocol, __array_interface__)
  *     vectors.c     numbers taken from Python, without a copy where their layout allows it
  *     rows.c        the three columns of an upsert
  *     schema.c      the declarations of a new collection
@@ -60,6 +62,26 @@
 enum { STATUS_COUNT = 17 }; /* Codes 0 .. -16 of omendb.h; entry 0 is the base class. */
 _Static_assert(STATUS_COUNT == 1 - OMENDB_ERR_TIMEOUT, "every status has its exception");
 
+/* Names of attributes, interned once: CPython keeps each new string that it looks one up by. */
+enum name {
+    NAME_ARRAY,
+    NAME_ARRAY_INTERFACE,
+    NAME_COLLECTION_TEXT,
+    NAME_DECODE,
+    NAME_DECODE_BINARY,
+    NAME_DTYPE,
+    NAME_FORMAT,
+    NAME_IDS,
+    NAME_ITEMS,
+    NAME_KEYS,
+    NAME_KIND,
+    NAME_SAME_SCHEMA,
+    NAME_TOBYTES,
+    NAME_TOLIST,
+    NAME_VECTOR_FIELDS,
+    NAME_COUNT
+};
+
 struct module_state {
     PyTypeObject *database_type;
     PyTypeObject *collection_type;
@@ -70,6 +92,7 @@ struct module_state {
     PyTypeObject *document_type;
     PyObject *errors[STATUS_COUNT]; /* errors[-status] */
     PyObject *helpers;              /* omendb._helpers once it was needed. */
+    PyObject *names[NAME_COUNT];
 };
 
 /* The state of the module that made `self`'s type; NULL with an exception at shutdown. */
@@ -80,8 +103,16 @@ PyObject *py_module_new_object(PyTypeObject *type);
 /* The last act of a tp_dealloc. */
 void py_module_free_object(PyObject *self);
 
+/* For __reduce__: TypeError that says what to do instead; always NULL. */
+PyObject *py_module_refuse_pickle(PyObject *self, const char *instead);
+
+/* An attribute; NULL without an exception: there is none. NULL with one: it failed otherwise. */
+PyObject *py_module_attribute(const struct module_state *state, PyObject *object, enum name name);
+/* Calls a method without arguments; NULL as above. */
+PyObject *py_module_call_method(const struct module_state *state, PyObject *object, enum name name);
+
 /* Calls omendb._helpers.<name>(...) with `count` borrowed arguments: a new reference. */
-PyObject *py_module_call_helper(struct module_state *state, const char *name, PyObject *const *args,
+PyObject *py_module_call_helper(struct module_state *state, enum name name, PyObject *const *args,
                                 size_t count);
 
 /* ---- errors.c -------------------------------------------------------------------------- */
@@ -92,6 +123,9 @@ int py_errors_init(PyObject *module, struct module_state *state);
 void *py_errors_raise(struct module_state *state, omendb_status status, const omendb_error *err);
 /* The same with a message of ours; always NULL. */
 void *py_errors_format(struct module_state *state, omendb_status status, const char *format, ...);
+/* The engine's message and then a hint what to do; always NULL. */
+void *py_errors_raise_hint(struct module_state *state, omendb_status status,
+                           const omendb_error *err, const char *hint);
 /* Turns a pending UnicodeEncodeError (lone surrogates) into InvalidValueError. */
 void py_errors_translate_unicode(struct module_state *state, const char *what);
 
@@ -159,12 +193,13 @@ struct text {
 };
 
 void py_text_deinit(struct text *text);
-/* Appends `value` as JSON text. -1 with an exception; the text is then of no use. */
-int py_json_append(struct module_state *state, struct text *text, PyObject *value);
-/* A filter or document: a dict is encoded, a str is taken as JSON. None and NULL append
- * `missing`. */
+/* A filter or document: a dict or another mapping is encoded, a str is taken as JSON. None and
+ * NULL append `missing`. What is refused is named by its place: what[row]['key'][index] (row < 0:
+ * there is just one). -1 with an exception; the text is then of no use. */
 int py_json_append_object(struct module_state *state, struct text *text, PyObject *value,
-                          const char *missing, const char *what);
+                          const char *missing, const char *what, Py_ssize_t row);
+/* Whether a value is a dict or something like it: 1, 0, or -1 with an exception. */
+int py_json_is_mapping(const struct module_state *state, PyObject *value);
 /* JSON text from the engine as Python objects: a new reference. */
 PyObject *py_json_decode(struct module_state *state, const char *data, size_t size);
 /* The same for a text that omendb.h handed over; ends it with omendb_text_destroy(). */
@@ -177,9 +212,11 @@ PyType_Spec *py_numbers_spec(void);
  * bytes undefined; *data is where they go. For OMENDB_BIT columns count bytes. */
 PyObject *py_numbers_create(struct module_state *state, omendb_type type, Py_ssize_t rows,
                             Py_ssize_t columns, void **data);
-/* Read-only f32 numbers that lie in memory of `owner`, which is kept. */
-PyObject *py_numbers_view(struct module_state *state, PyObject *owner, const float *data,
-                          Py_ssize_t rows, Py_ssize_t columns);
+/* Read-only numbers that lie in memory of `owner`, which is kept. */
+PyObject *py_numbers_view(struct module_state *state, PyObject *owner, omendb_type type,
+                          const void *data, Py_ssize_t rows, Py_ssize_t columns);
+/* Puts the ids of the rows beside the numbers; takes the list. */
+void py_numbers_set_ids(PyObject *numbers, PyObject *ids);
 
 /* ---- database.c ------------------------------------------------------------------------ */
 
@@ -192,6 +229,7 @@ struct child {
 struct database {
     PyObject_HEAD omendb *handle; /* NULL: closed. */
     PyObject *path;
+    long process;          /* Whose handle it is: not a forked child's. */
     Py_ssize_t active;     /* Calls between enter and leave. */
     bool closing;          /* A thread is in close(). */
     struct child children; /* Head of a ring. */
@@ -247,6 +285,30 @@ void py_collection_leave(struct collection *collection);
 int py_collection_vector_field(struct module_state *state, struct collection *collection,
                                PyObject *name, omendb_type *type, uint32_t *dim);
 PyObject *py_collection_describe_object(struct module_state *state, struct collection *collection);
+/* Documents there are now; 0 when that can't be said. Inside py_collection_enter(). */
+uint64_t py_collection_size(struct collection *collection);
+
+/* Work of one call above which it may last long enough for a user to press Ctrl-C: documents
+ * looked at, or written. Below, the hop to another thread could show (see call.c). */
+enum { SCAN_LASTS = 1 << 18, WRITE_LASTS = 4096 };
+
+/* ---- reading.c, searching.c: methods and slots of Collection --------------------------- */
+
+#define METHOD_PROTOTYPE(function)                                                                 \
+    PyObject *function(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+
+METHOD_PROTOTYPE(py_reading_get);
+METHOD_PROTOTYPE(py_reading_get_many);
+METHOD_PROTOTYPE(py_reading_find);
+METHOD_PROTOTYPE(py_reading_items);
+METHOD_PROTOTYPE(py_reading_ids);
+METHOD_PROTOTYPE(py_reading_count);
+METHOD_PROTOTYPE(py_reading_vectors);
+METHOD_PROTOTYPE(py_searching_search);
+PyObject *py_reading_subscript(PyObject *self, PyObject *id);
+PyObject *py_reading_iterate(PyObject *self);
+Py_ssize_t py_reading_length(PyObject *self);
+int py_reading_contains(PyObject *self, PyObject *id);
 
 /* ---- vectors.c ------------------------------------------------------------------------- */
 
@@ -313,9 +375,11 @@ PyType_Spec *py_result_spec(void);
  * with OMENDB_WITH_VECTORS only. */
 PyObject *py_result_create(struct module_state *state, omendb_hits *hits, bool single,
                            uint32_t flags, PyObject *field, omendb_type type, uint32_t dim);
-/* The vectors of all entries as one Numbers (count, dim), NotFoundError where one has none. */
-PyObject *py_result_gather_vectors(struct module_state *state, const omendb_documents *documents,
-                                   PyObject *field, omendb_type type, uint32_t dim);
+/* The vectors of all entries as one Numbers (rows, dim) with their ids. An entry without one is
+ * left out with `skip`, else NotFoundError. Takes `documents`, also when it fails: where its
+ * vectors lie one after the other, they are looked at there. */
+PyObject *py_result_take_vectors(struct module_state *state, omendb_documents *documents, bool skip,
+                                 PyObject *field, omendb_type type, uint32_t dim);
 
 /* ---- batch.c --------------------------------------------------------------------------- */
 

@@ -178,20 +178,38 @@ int py_convert_name(struct module_state *state, PyObject *value, const char *wha
 
 /* ---- Ids ------------------------------------------------------------------------------- */
 
-static int id_from_python(struct module_state *state, PyObject *value, omendb_id *out)
+static int id_from_python(struct module_state *state, PyObject *value, const char *what,
+                          omendb_id *out)
 {
     *out = (omendb_id){NULL, 0, 0};
     if (PyUnicode_Check(value)) {
-        if (py_convert_text(state, value, "id", &out->text_view, &out->size) < 0) return -1;
+        if (py_convert_text(state, value, what, &out->text_view, &out->size) < 0) return -1;
         if (out->size != 0) return 0;
-        (void)py_errors_format(state, OMENDB_ERR_ARGUMENT, "an id may not be the empty string");
+        (void)py_errors_format(state, OMENDB_ERR_ARGUMENT, "%s may not be the empty string", what);
         return -1;
     }
-    if (PyFloat_Check(value) || PyBytes_Check(value) || Py_IsNone(value)) {
-        PyErr_Format(PyExc_TypeError, "an id must be an int or a str, not %R", Py_TYPE(value));
+    if (!PyIndex_Check(value) || PyBool_Check(value)) {
+        PyObject *name = PyType_GetName(Py_TYPE(value));
+        if (name == NULL) return -1;
+        const bool is_uuid = PyUnicode_CompareWithASCIIString(name, "UUID") == 0;
+        Py_DECREF(name);
+        PyErr_Format(PyExc_TypeError, "%s must be an int or a str, not %R%s", what, Py_TYPE(value),
+                     is_uuid ? "; use str(value)" : "");
         return -1;
     }
-    return py_convert_u64(state, value, "an id", &out->number);
+    return py_convert_u64(state, value, what, &out->number);
+}
+
+/* The same for one of several, with its place in the message. */
+static int id_from_python_at(struct module_state *state, PyObject *value, bool single, size_t index,
+                             omendb_id *out)
+{
+    if (id_from_python(state, value, "an id", out) == 0) return 0;
+    if (single) return -1;
+    char what[40];
+    (void)PyOS_snprintf(what, sizeof what, "ids[%zu]", index);
+    PyErr_Clear();
+    return id_from_python(state, value, what, out);
 }
 
 PyObject *py_convert_id_to_python(const omendb_id *id)
@@ -246,7 +264,7 @@ static int id_column_from_tuple(struct module_state *state, bool as_ids, struct 
     bool all_numbers = !as_ids;
     for (size_t i = 0; i < column->count; i++) {
         PyObject *const value = PyTuple_GetItem(column->owner, (Py_ssize_t)i);
-        if (id_from_python(state, value, &column->ids[i]) < 0) return -1;
+        if (id_from_python_at(state, value, column->single, i, &column->ids[i]) < 0) return -1;
         all_numbers = all_numbers && column->ids[i].text_view == NULL;
     }
     if (all_numbers) {
@@ -278,6 +296,18 @@ static int id_column_spread(struct id_column *column)
     return 0;
 }
 
+/* Whether a value that didn't become a tuple could have been one. */
+static bool id_column_iterable(PyObject *value)
+{
+    PyObject *type = NULL, *raised = NULL, *traceback = NULL;
+    PyErr_Fetch(&type, &raised, &traceback);
+    PyObject *iterator = PyObject_GetIter(value);
+    if (iterator == NULL) PyErr_Clear();
+    Py_XDECREF(iterator);
+    PyErr_Restore(type, raised, traceback);
+    return iterator != NULL;
+}
+
 int py_id_column_init(struct module_state *state, PyObject *value, bool as_ids,
                       struct id_column *column)
 {
@@ -293,8 +323,7 @@ int py_id_column_init(struct module_state *state, PyObject *value, bool as_ids,
     } else if ((found = id_column_from_buffer(state, value, column)) == 0) {
         /* A NumPy integer is a buffer of no dimension as well as an index. */
         column->owner = PySequence_Tuple(value);
-        if (column->owner == NULL && PyIndex_Check(value) &&
-            PyErr_ExceptionMatches(PyExc_TypeError)) {
+        if (column->owner == NULL && !id_column_iterable(value)) {
             PyErr_Clear();
             column->single = true;
             column->owner = PyTuple_Pack(1, value);

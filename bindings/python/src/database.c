@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* Calls of this thread between enter and leave: signal handlers and finalizers may run inside
  * them, and close() there would wait for itself. */
@@ -51,20 +52,27 @@ static void database_pause(void)
     WITHOUT_GIL(nanosleep(&pause, NULL));
 }
 
+/* Calls that were running at fork() never end in the child: nothing is waited for there. */
+static bool database_is_forked(const struct database *database)
+{
+    return database->process != (long)getpid();
+}
+
 static int database_close_handle(struct module_state *state, struct database *database)
 {
-    while (database->closing) {
+    const bool forked = database_is_forked(database);
+    while (database->closing && !forked) {
         database_pause();
         if (PyErr_CheckSignals() < 0) return -1;
     }
     if (database->handle == NULL) return 0;
-    if (database->active > 0 && database_depth > 0) {
+    if (database->active > 0 && database_depth > 0 && !forked) {
         (void)py_errors_format(state, OMENDB_ERR_BUSY,
                                "close() from inside a call of the same thread");
         return -1;
     }
     database->closing = true;
-    while (database->active > 0) {
+    while (database->active > 0 && !forked) {
         database_pause();
         if (PyErr_CheckSignals() < 0) {
             database->closing = false;
@@ -117,7 +125,7 @@ static void database_dealloc(PyObject *self)
     PyObject *type = NULL, *value = NULL, *traceback = NULL;
     PyErr_Fetch(&type, &value, &traceback);
     /* Children hold references to their database: here there are none left. */
-    if (database->handle != NULL) {
+    if (database->handle != NULL && !database_is_forked(database)) {
         if (PyErr_WarnFormat(PyExc_ResourceWarning, 1, "unclosed OmenDB database %R",
                              database->path) < 0) {
             PyErr_WriteUnraisable(NULL);
@@ -140,7 +148,11 @@ const char py_database_open_doc[] =
     "create=False: NotFoundError instead of making a new file. read_only: the state at\n"
     "opening. durability: what an acknowledged write survives: 'full' power loss,\n"
     "'interval' a kill of the process at once and power loss after interval_ms, 'none'\n"
-    "only a clean close.";
+    "only a clean close. One handle writes a file at a time, others get BusyError; readers\n"
+    "may be beside it.\n\n"
+    "    >>> with omendb.open(':memory:', durability='none') as db:\n"
+    "    ...     db\n"
+    "    <omendb.Database ':memory:', collections []>";
 
 PyObject *py_database_open(PyObject *module, PyObject *const *args, Py_ssize_t count,
                            PyObject *keywords)
@@ -173,6 +185,7 @@ PyObject *py_database_open(PyObject *module, PyObject *const *args, Py_ssize_t c
         omendb_error err = {OMENDB_OK, ""};
         omendb_status status = OMENDB_OK;
         database->children.next = database->children.previous = &database->children;
+        database->process = (long)getpid();
         database->path = PyUnicode_DecodeFSDefault(path);
         if (database->path == NULL) {
             Py_DECREF(encoded);
@@ -182,7 +195,15 @@ PyObject *py_database_open(PyObject *module, PyObject *const *args, Py_ssize_t c
         WITHOUT_GIL(status = omendb_open(path, &options, &handle, &err));
         database->handle = handle;
         if (status != OMENDB_OK) {
-            py_errors_raise(state, status, &err);
+            if (status == OMENDB_ERR_BUSY) {
+                py_errors_raise_hint(state, status, &err,
+                                     read_only
+                                         ? "try again"
+                                         : "close the other handle (it may be one of this process),"
+                                           " or open with read_only=True beside it");
+            } else {
+                py_errors_raise(state, status, &err);
+            }
             Py_DECREF(encoded);
             Py_DECREF((PyObject *)database);
             return NULL;
@@ -217,7 +238,7 @@ static PyObject *database_open_same(struct module_state *state, struct database 
     if (described != NULL) {
         PyObject *const args[] = {described, vectors != NULL ? vectors : Py_None,
                                   fields != NULL ? fields : Py_None};
-        same = py_module_call_helper(state, "same_schema", args, 3);
+        same = py_module_call_helper(state, NAME_SAME_SCHEMA, args, 3);
         Py_DECREF(described);
     }
     if (same != NULL && Py_IsTrue(same)) {
@@ -273,7 +294,7 @@ static PyObject *database_create_collection(PyObject *self, PyObject *const *arg
     return result;
 }
 
-static PyObject *database_collection(PyObject *self, PyObject *argument)
+static PyObject *database_subscript(PyObject *self, PyObject *argument)
 {
     struct database *const database = (struct database *)self;
     struct module_state *const state = py_module_state_of(self);
@@ -287,10 +308,20 @@ static PyObject *database_collection(PyObject *self, PyObject *argument)
     return result;
 }
 
+static PyObject *database_collection(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                                     PyObject *keywords)
+{
+    static const char *const names[] = {"name", NULL};
+    static const struct signature signature = {"collection", names, 1, 1};
+    PyObject *values[1];
+    if (py_convert_arguments(&signature, args, count, keywords, values) < 0) return NULL;
+    return database_subscript(self, values[0]);
+}
+
 static int database_contains(PyObject *self, PyObject *argument)
 {
     struct module_state *const state = py_module_state_of(self);
-    PyObject *collection = database_collection(self, argument);
+    PyObject *collection = database_subscript(self, argument);
     if (collection == NULL) {
         if (state == NULL || !PyErr_ExceptionMatches(state->errors[-OMENDB_ERR_NOT_FOUND])) {
             return -1;
@@ -302,12 +333,17 @@ static int database_contains(PyObject *self, PyObject *argument)
     return 1;
 }
 
-static PyObject *database_drop_collection(PyObject *self, PyObject *argument)
+static PyObject *database_drop_collection(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                                          PyObject *keywords)
 {
+    static const char *const names[] = {"name", NULL};
+    static const struct signature signature = {"drop_collection", names, 1, 1};
     struct database *const database = (struct database *)self;
     struct module_state *const state = py_module_state_of(self);
+    PyObject *values[1];
     const char *name = NULL;
-    if (state == NULL || py_convert_name(state, argument, "a collection's name", &name) < 0 ||
+    if (state == NULL || py_convert_arguments(&signature, args, count, keywords, values) < 0 ||
+        py_convert_name(state, values[0], "a collection's name", &name) < 0 ||
         py_database_enter(state, database) < 0) {
         return NULL;
     }
@@ -481,11 +517,51 @@ static PyObject *database_closed(PyObject *self, void *closure)
     return PyBool_FromLong(((struct database *)self)->handle == NULL);
 }
 
+static PyObject *database_iterate(PyObject *self)
+{
+    PyObject *names = database_collections(self, NULL);
+    PyObject *iterator = names != NULL ? PyObject_GetIter(names) : NULL;
+    Py_XDECREF(names);
+    return iterator;
+}
+
+static Py_ssize_t database_length(PyObject *self)
+{
+    PyObject *names = database_collections(self, NULL);
+    const Py_ssize_t length = names != NULL ? PyList_Size(names) : -1;
+    Py_XDECREF(names);
+    return length;
+}
+
+/* An empty database is not a missing one: `if db:` holds. */
+static int database_true(PyObject *self)
+{
+    (void)self;
+    return 1;
+}
+
 static PyObject *database_repr(PyObject *self)
 {
     const struct database *const database = (struct database *)self;
-    return PyUnicode_FromFormat("<omendb.Database %R%s>", database->path,
-                                database->handle == NULL ? ", closed" : "");
+    if (database->handle == NULL) {
+        return PyUnicode_FromFormat("<omendb.Database %R, closed>", database->path);
+    }
+    PyObject *names = database_collections(self, NULL);
+    if (names == NULL) {
+        PyErr_Clear();
+        return PyUnicode_FromFormat("<omendb.Database %R, not usable here>", database->path);
+    }
+    PyObject *text = PyUnicode_FromFormat("<omendb.Database %R, collections %R>", database->path,
+                                          names);
+    Py_DECREF(names);
+    return text;
+}
+
+static PyObject *database_reduce(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return py_module_refuse_pickle(
+        self, "send its path and omendb.open(path, read_only=True) in the other process");
 }
 
 static PyMethodDef database_methods[] = {
@@ -493,33 +569,68 @@ static PyMethodDef database_methods[] = {
      "create_collection($self, /, name, vectors=None, fields=None, *, exist_ok=False)\n--\n\n"
      "Make a collection. vectors: {name: Vector(...)}; fields: {name: Int() ...}, the types that\n"
      "documents must keep to. With exist_ok one that is there already and declared alike is\n"
-     "opened."},
-    {"collection", database_collection, METH_O,
-     "collection($self, name, /)\n--\n\nOpen a collection that is there."},
+     "opened.\n\n"
+     "    >>> db.create_collection('books', vectors={'v': omendb.Vector(384, 'cosine')},\n"
+     "    ...                      fields={'year': omendb.Int()})\n"
+     "    <omendb.Collection 'books': 0 documents, v: Vector(384, 'cosine', type='f32'), "
+     "year: Int()>"},
+    {"collection", METHOD(database_collection), METHOD_FLAGS,
+     "collection($self, /, name)\n--\n\n"
+     "Open a collection that is there, else NotFoundError; db[name] does the same.\n\n"
+     "    >>> db.collection('docs').count(), db['docs'].count()\n"
+     "    (3, 3)"},
     {"collections", database_collections, METH_NOARGS,
-     "collections($self, /)\n--\n\nThe names of all collections, sorted."},
-    {"drop_collection", database_drop_collection, METH_O,
-     "drop_collection($self, name, /)\n--\n\nRemove a collection and all its documents."},
+     "collections($self, /)\n--\n\n"
+     "The names of all collections, sorted.\n\n"
+     "    >>> db.collections(), list(db), 'docs' in db, len(db)\n"
+     "    (['docs'], ['docs'], True, 1)"},
+    {"drop_collection", METHOD(database_drop_collection), METHOD_FLAGS,
+     "drop_collection($self, /, name)\n--\n\n"
+     "Remove a collection and all its documents.\n\n"
+     "    >>> db.drop_collection('docs')\n"
+     "    >>> db.collections()\n"
+     "    []"},
     {"rename_collection", METHOD(database_rename_collection), METHOD_FLAGS,
-     "rename_collection($self, /, name, new_name)\n--\n\nGive a collection another name."},
+     "rename_collection($self, /, name, new_name)\n--\n\n"
+     "Give a collection another name; handles follow.\n\n"
+     "    >>> db.rename_collection('docs', 'texts')\n"
+     "    >>> docs.name\n"
+     "    'texts'"},
     {"batch", METHOD(database_batch), METHOD_FLAGS,
      "batch($self, /, *, durability=None)\n--\n\n"
-     "A context manager that writes to several collections, all or nothing."},
+     "A context manager that writes to several collections, all or nothing.\n\n"
+     "    >>> with db.batch() as batch:\n"
+     "    ...     batch.upsert(docs, ids=[8], vectors=[[1, 2, 3]])\n"
+     "    ...     batch.delete(docs, ids=[7])\n"
+     "    >>> 8 in docs, 7 in docs\n"
+     "    (True, False)"},
     {"stats", database_stats, METH_NOARGS,
-     "stats($self, /)\n--\n\nSizes, counts and settings; see docs/API.md."},
+     "stats($self, /)\n--\n\n"
+     "Sizes, counts and settings, a dict; see docs/API.md.\n\n"
+     "    >>> db.stats()['collections'][0]['count']\n"
+     "    3"},
     {"check", METHOD(database_check), METHOD_FLAGS,
      "check($self, /, deep=False)\n--\n\n"
-     "Verify the file: {'ok': bool, 'problems': [...], ...}. deep reads all of it."},
+     "Verify the file: {'ok': bool, 'problems': [...], ...}. deep reads all of it.\n\n"
+     "    >>> db.check(deep=True)['ok']\n"
+     "    True"},
     {"sync", database_sync, METH_NOARGS,
-     "sync($self, /)\n--\n\nMake everything written so far durable."},
+     "sync($self, /)\n--\n\n"
+     "Make everything written so far durable, whatever its level.\n\n"
+     "    >>> db.sync()"},
     {"interrupt", database_interrupt, METH_NOARGS,
      "interrupt($self, /)\n--\n\n"
-     "End the running queries with InterruptedError, from any thread."},
+     "End the running queries with InterruptedError, from any thread.\n\n"
+     "    >>> db.interrupt()"},
     {"close", database_close, METH_NOARGS,
      "close($self, /)\n--\n\n"
-     "Write the final state and end. Waits for running calls; results stay readable."},
+     "Write the final state and end. Waits for running calls; results stay readable.\n\n"
+     "    >>> db.close()\n"
+     "    >>> db.closed\n"
+     "    True"},
     {"__enter__", database_enter_context, METH_NOARGS, NULL},
     {"__exit__", database_leave_context, METH_VARARGS, NULL},
+    {"__reduce__", database_reduce, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -530,12 +641,23 @@ static PyGetSetDef database_properties[] = {
 };
 
 static PyType_Slot database_slots[] = {
-    {Py_tp_doc, TEXT("An open database; made by omendb.open().")},
+    {Py_tp_doc,
+     TEXT("An open database; made by omendb.open(), which see. Closes at the end of `with`.\n\n"
+          "    >>> with omendb.open(':memory:') as db:\n"
+          "    ...     docs = db.create_collection('docs', vectors={'v': omendb.Vector(3)})\n"
+          "    ...     docs.upsert('a', [1, 2, 3], {'n': 1})\n"
+          "    ...     db['docs'].get('a')\n"
+          "    {'n': 1}\n\n"
+          "All of it may be used from any number of threads.")},
     {Py_tp_dealloc, SLOT(database_dealloc)},
     {Py_tp_repr, SLOT(database_repr)},
     {Py_tp_methods, database_methods},
     {Py_tp_getset, database_properties},
+    {Py_tp_iter, SLOT(database_iterate)},
+    {Py_nb_bool, SLOT(database_true)},
     {Py_sq_contains, SLOT(database_contains)},
+    {Py_mp_length, SLOT(database_length)},
+    {Py_mp_subscript, SLOT(database_subscript)},
     {0, NULL},
 };
 

@@ -88,6 +88,17 @@ void *py_errors_raise(struct module_state *state, omendb_status status, const om
     return NULL;
 }
 
+void *py_errors_raise_hint(struct module_state *state, omendb_status status,
+                           const omendb_error *err, const char *hint)
+{
+    PyObject *text = PyUnicode_DecodeUTF8(err->message, (Py_ssize_t)strlen(err->message),
+                                          "replace");
+    if (text == NULL) return NULL;
+    (void)py_errors_format(state, status, "%U; %s", text, hint);
+    Py_DECREF(text);
+    return NULL;
+}
+
 void *py_errors_format(struct module_state *state, omendb_status status, const char *format, ...)
 {
     va_list list;

@@ -28,7 +28,56 @@ void py_module_free_object(PyObject *self)
     Py_DECREF(type);
 }
 
-PyObject *py_module_call_helper(struct module_state *state, const char *name, PyObject *const *args,
+PyObject *py_module_refuse_pickle(PyObject *self, const char *instead)
+{
+    PyErr_Format(PyExc_TypeError, "%R cannot be pickled or copied: %s", Py_TYPE(self), instead);
+    return NULL;
+}
+
+static const char *const module_names[NAME_COUNT] = {
+    [NAME_ARRAY] = "__array__",
+    [NAME_ARRAY_INTERFACE] = "__array_interface__",
+    [NAME_COLLECTION_TEXT] = "collection_text",
+    [NAME_DECODE] = "decode",
+    [NAME_DECODE_BINARY] = "decode_binary",
+    [NAME_DTYPE] = "dtype",
+    [NAME_FORMAT] = "format",
+    [NAME_IDS] = "ids",
+    [NAME_ITEMS] = "items",
+    [NAME_KEYS] = "keys",
+    [NAME_KIND] = "kind",
+    [NAME_SAME_SCHEMA] = "same_schema",
+    [NAME_TOBYTES] = "tobytes",
+    [NAME_TOLIST] = "tolist",
+    [NAME_VECTOR_FIELDS] = "vector_fields",
+};
+
+static int module_intern_names(struct module_state *state)
+{
+    for (int i = 0; i < NAME_COUNT; i++) {
+        state->names[i] = PyUnicode_InternFromString(module_names[i]);
+        if (state->names[i] == NULL) return -1;
+    }
+    return 0;
+}
+
+PyObject *py_module_attribute(const struct module_state *state, PyObject *object, enum name name)
+{
+    PyObject *const attribute = PyObject_GetAttr(object, state->names[name]);
+    if (attribute == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) PyErr_Clear();
+    return attribute;
+}
+
+PyObject *py_module_call_method(const struct module_state *state, PyObject *object, enum name name)
+{
+    PyObject *method = py_module_attribute(state, object, name);
+    if (method == NULL) return NULL;
+    PyObject *const result = PyObject_CallNoArgs(method);
+    Py_DECREF(method);
+    return result;
+}
+
+PyObject *py_module_call_helper(struct module_state *state, enum name name, PyObject *const *args,
                                 size_t count)
 {
     if (state->helpers == NULL) {
@@ -41,7 +90,7 @@ PyObject *py_module_call_helper(struct module_state *state, const char *name, Py
         }
     }
     PyObject *result = NULL;
-    PyObject *function = PyObject_GetAttrString(state->helpers, name);
+    PyObject *function = PyObject_GetAttr(state->helpers, state->names[name]);
     PyObject *tuple = PyTuple_New((Py_ssize_t)count);
     for (size_t i = 0; tuple != NULL && i < count; i++) {
         if (PyTuple_SetItem(tuple, (Py_ssize_t)i, Py_NewRef(args[i])) < 0) Py_CLEAR(tuple);
@@ -61,16 +110,26 @@ static PyStructSequence_Field module_hit_fields[] = {
 };
 
 static PyStructSequence_Desc module_hit_description = {
-    "omendb.Hit", "A document that a search found.", module_hit_fields, 4};
+    "omendb.Hit",
+    "A document that a search found: a tuple with names.\n\n"
+    "    >>> hit = docs.search([1, 0, 0])[0]\n"
+    "    >>> hit.id, hit.score, hit.distance, hit.document\n"
+    "    ('a', 1.0, 0.0, {'n': 1})",
+    module_hit_fields, 4};
 
 static PyStructSequence_Field module_document_fields[] = {
     {"id", "An int or a str"},
-    {"document", "A dict"},
+    {"document", "A dict; None with documents=False"},
     {NULL, NULL},
 };
 
 static PyStructSequence_Desc module_document_description = {
-    "omendb.Document", "A document that find() found.", module_document_fields, 2};
+    "omendb.Document",
+    "A document that find() found: a tuple with names.\n\n"
+    "    >>> id, document = docs.find()[0]\n"
+    "    >>> id, document\n"
+    "    (7, {'n': 3})",
+    module_document_fields, 2};
 
 static int module_add_type(PyObject *module, PyType_Spec *spec, const char *name,
                            PyTypeObject **out)
@@ -91,7 +150,7 @@ static int module_add_sequence(PyObject *module, PyStructSequence_Desc *descript
 static int module_exec(PyObject *module)
 {
     struct module_state *const state = PyModule_GetState(module);
-    if (py_errors_init(module, state) < 0 ||
+    if (module_intern_names(state) < 0 || py_errors_init(module, state) < 0 ||
         module_add_type(module, py_database_spec(), "Database", &state->database_type) < 0 ||
         module_add_type(module, py_collection_spec(), "Collection", &state->collection_type) < 0 ||
         module_add_type(module, py_batch_spec(), "Batch", &state->batch_type) < 0 ||
@@ -134,6 +193,7 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->document_type);
     for (int i = 0; i < STATUS_COUNT; i++) Py_CLEAR(state->errors[i]);
     Py_CLEAR(state->helpers);
+    for (int i = 0; i < NAME_COUNT; i++) Py_CLEAR(state->names[i]);
     return 0;
 }
 

@@ -2,8 +2,9 @@
  * at in place, through the buffer protocol and through __array_interface__.
  *
  *     Numbers (nq, k) ──owner──▶ Result          distances, scores: memory of the hits
- *     Numbers (n, dim)                           vectors: gathered into a block of its own
- *     Numbers (k,) ──owner──▶ Numbers (nq, k)    a row of either
+ *     Numbers (n, dim) ──owner──▶ capsule        vectors that lie packed in omendb_documents
+ *     Numbers (n, dim)                           vectors gathered into a block of its own
+ *     Numbers (k,) ──owner──▶ Numbers (nq, k)    a row of any
  */
 #include "binding.h"
 
@@ -13,6 +14,7 @@
 struct numbers {
     PyObject base;
     PyObject *owner; /* Strong: whose memory `data` is. NULL: ours. */
+    PyObject *ids;   /* A list, one for each row; or NULL. */
     char *data;
     omendb_type type;
     int dimensions; /* 1 or 2 */
@@ -65,20 +67,26 @@ PyObject *py_numbers_create(struct module_state *state, omendb_type type, Py_ssi
     return (PyObject *)numbers;
 }
 
-PyObject *py_numbers_view(struct module_state *state, PyObject *owner, const float *data,
-                          Py_ssize_t rows, Py_ssize_t columns)
+PyObject *py_numbers_view(struct module_state *state, PyObject *owner, omendb_type type,
+                          const void *data, Py_ssize_t rows, Py_ssize_t columns)
 {
-    struct numbers *const numbers = numbers_shaped(state, OMENDB_F32, rows, columns);
+    struct numbers *const numbers = numbers_shaped(state, type, rows, columns);
     if (numbers == NULL) return NULL;
     numbers->owner = Py_NewRef(owner);
     numbers->data = (char *)(uintptr_t)data; /* Never written: all exports are read-only. */
     return (PyObject *)numbers;
 }
 
+void py_numbers_set_ids(PyObject *numbers, PyObject *ids)
+{
+    ((struct numbers *)numbers)->ids = ids;
+}
+
 static void numbers_dealloc(PyObject *self)
 {
     struct numbers *const numbers = (struct numbers *)self;
     PyObject_GC_UnTrack(self);
+    Py_CLEAR(numbers->ids);
     if (numbers->owner == NULL) PyMem_Free(numbers->data);
     Py_XDECREF(numbers->owner);
     py_module_free_object(self);
@@ -89,6 +97,14 @@ static int numbers_traverse(PyObject *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(((struct numbers *)self)->owner);
+    Py_VISIT(((struct numbers *)self)->ids);
+    return 0;
+}
+
+/* The owner stays: somebody may look at its memory. Cycles through it are its own to break. */
+static int numbers_clear(PyObject *self)
+{
+    Py_CLEAR(((struct numbers *)self)->ids);
     return 0;
 }
 
@@ -222,6 +238,13 @@ static PyObject *numbers_shape(PyObject *self, void *closure)
     return Py_BuildValue("(nn)", numbers->shape[0], numbers->shape[1]);
 }
 
+static PyObject *numbers_ids(PyObject *self, void *closure)
+{
+    (void)closure;
+    PyObject *const ids = ((struct numbers *)self)->ids;
+    return Py_NewRef(ids != NULL ? ids : Py_None);
+}
+
 static PyObject *numbers_dimensions(PyObject *self, void *closure)
 {
     (void)closure;
@@ -271,13 +294,25 @@ static PyObject *numbers_repr(PyObject *self)
     return result;
 }
 
+static PyObject *numbers_reduce(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return py_module_refuse_pickle(self, "take numpy.array(numbers) or numbers.tolist()");
+}
+
 static PyMethodDef numbers_methods[] = {
     {"tolist", numbers_tolist, METH_NOARGS,
-     "tolist($self, /)\n--\n\nThe numbers as a list, or as a list of lists."},
+     "tolist($self, /)\n--\n\n"
+     "The numbers as a list, or as a list of lists.\n\n"
+     "    >>> docs.vectors('v', ['a']).tolist()\n"
+     "    [[1.0, 0.0, 0.0]]"},
+    {"__reduce__", numbers_reduce, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
 static PyGetSetDef numbers_properties[] = {
+    {"ids", numbers_ids, NULL,
+     "The ids of the rows, a list: of what Collection.vectors() gave; else None", NULL},
     {"shape", numbers_shape, NULL, "(rows,) or (rows, columns)", NULL},
     {"ndim", numbers_dimensions, NULL, "1 or 2", NULL},
     {"type", numbers_type_name, NULL,
@@ -288,10 +323,16 @@ static PyGetSetDef numbers_properties[] = {
 
 static PyType_Slot numbers_slots[] = {
     {Py_tp_doc,
-     TEXT("Numbers in C memory, read-only; numpy.asarray() and memoryview() look at them "
-          "without a copy.")},
+     TEXT("Numbers in C memory, read-only: a sequence of one or two dimensions.\n\n"
+          "numpy.asarray() and memoryview() look at them without a copy and keep them alive.\n\n"
+          "    >>> X = docs.vectors('v')\n"
+          "    >>> X.shape, X.type, X.ids\n"
+          "    ((3, 3), 'f32', [7, 'a', 'b'])\n"
+          "    >>> X[0], list(X[0]), memoryview(X).readonly\n"
+          "    (omendb.Numbers([0.0, 0.0, 1.0], type='f32'), [0.0, 0.0, 1.0], True)")},
     {Py_tp_dealloc, SLOT(numbers_dealloc)},
     {Py_tp_traverse, SLOT(numbers_traverse)},
+    {Py_tp_clear, SLOT(numbers_clear)},
     {Py_tp_repr, SLOT(numbers_repr)},
     {Py_tp_methods, numbers_methods},
     {Py_tp_getset, numbers_properties},

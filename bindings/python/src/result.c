@@ -110,13 +110,6 @@ static PyObject *result_make_documents(struct module_state *state, const struct 
     return list;
 }
 
-static PyObject *result_make_vectors(struct module_state *state, const struct result *result,
-                                     size_t query)
-{
-    const omendb_documents *const documents = omendb_hits_documents(result->hits, query);
-    return py_result_gather_vectors(state, documents, result->field, result->type, result->dim);
-}
-
 /* A borrowed reference to *slot, a list with one value for each query, made when first needed. */
 static PyObject *result_need(struct module_state *state, struct result *result, PyObject **slot,
                              PyObject *(*make)(struct module_state *, const struct result *,
@@ -152,28 +145,123 @@ static PyObject *result_no_vector(struct module_state *state, const omendb_docum
     return NULL;
 }
 
-PyObject *py_result_gather_vectors(struct module_state *state, const omendb_documents *documents,
-                                   PyObject *field, omendb_type type, uint32_t dim)
+static const unsigned char result_element_sizes[] = {
+    [OMENDB_F32] = 4, [OMENDB_F16] = 2, [OMENDB_BF16] = 2,
+    [OMENDB_I8] = 1,  [OMENDB_U8] = 1,  [OMENDB_BIT] = 1};
+
+/* Components of a vector in memory: bytes for bits. */
+static size_t result_vector_width(omendb_type type, uint32_t dim)
 {
-    const char *name = NULL;
-    if (field != NULL && py_convert_name(state, field, "field", &name) < 0) return NULL;
+    return type == OMENDB_BIT ? ((size_t)dim + 7) / 8 : dim;
+}
+
+/* The vectors of the entries as one Numbers of its own, (rows, dim). With `skip` an entry without
+ * one is left out, else refused. */
+static PyObject *result_gather_vectors(struct module_state *state,
+                                       const omendb_documents *documents, bool skip,
+                                       const char *name, omendb_type type, uint32_t dim)
+{
     const size_t count = omendb_documents_count(documents);
-    static const unsigned char sizes[] = {[OMENDB_F32] = 4, [OMENDB_F16] = 2, [OMENDB_BF16] = 2,
-                                          [OMENDB_I8] = 1,  [OMENDB_U8] = 1,  [OMENDB_BIT] = 1};
-    const size_t width = type == OMENDB_BIT ? ((size_t)dim + 7) / 8 : dim;
-    const size_t size = width * sizes[type];
-    void *data = NULL;
-    PyObject *array = py_numbers_create(state, type, (Py_ssize_t)count, (Py_ssize_t)width, &data);
-    if (array == NULL) return NULL;
+    size_t rows = 0;
     for (size_t i = 0; i < count; i++) {
-        const void *const vector = omendb_documents_vector(documents, i, name, NULL, NULL);
-        if (vector == NULL) {
-            Py_DECREF(array);
+        if (omendb_documents_vector(documents, i, name, NULL, NULL) != NULL) {
+            rows++;
+        } else if (!skip) {
             return result_no_vector(state, documents, i);
         }
-        memcpy((char *)data + i * size, vector, size);
     }
-    return array;
+    const size_t width = result_vector_width(type, dim);
+    const size_t size = width * result_element_sizes[type];
+    void *data = NULL;
+    PyObject *numbers = py_numbers_create(state, type, (Py_ssize_t)rows, (Py_ssize_t)width, &data);
+    char *to = data;
+    for (size_t i = 0; numbers != NULL && i < count; i++) {
+        const void *const vector = omendb_documents_vector(documents, i, name, NULL, NULL);
+        if (vector == NULL) continue;
+        memcpy(to, vector, size);
+        to += size;
+    }
+    return numbers;
+}
+
+/* Whether every entry has its vector, one right after the other. */
+static bool result_vectors_are_packed(const omendb_documents *documents, const char *name,
+                                      size_t size)
+{
+    const size_t count = omendb_documents_count(documents);
+    const char *const first = omendb_documents_vector(documents, 0, name, NULL, NULL);
+    if (first == NULL) return false;
+    for (size_t i = 1; i < count; i++) {
+        if (omendb_documents_vector(documents, i, name, NULL, NULL) != first + i * size) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void result_capsule_end(PyObject *capsule)
+{
+    omendb_documents_destroy(PyCapsule_GetPointer(capsule, NULL));
+}
+
+/* The ids of the entries that have the vector. */
+static PyObject *result_vector_ids(const omendb_documents *documents, const char *name,
+                                   Py_ssize_t rows)
+{
+    const size_t count = omendb_documents_count(documents);
+    PyObject *ids = PyList_New(rows);
+    Py_ssize_t row = 0;
+    for (size_t i = 0; ids != NULL && i < count; i++) {
+        if (omendb_documents_vector(documents, i, name, NULL, NULL) == NULL) continue;
+        omendb_document entry;
+        omendb_documents_entry(documents, i, &entry);
+        PyObject *id = py_convert_id_to_python(&entry.id);
+        if (id == NULL || PyList_SetItem(ids, row++, id) < 0) Py_CLEAR(ids);
+    }
+    return ids;
+}
+
+PyObject *py_result_take_vectors(struct module_state *state, omendb_documents *documents, bool skip,
+                                 PyObject *field, omendb_type type, uint32_t dim)
+{
+    const char *name = NULL;
+    PyObject *numbers = NULL, *ids = NULL;
+    const size_t width = result_vector_width(type, dim);
+    if (field != NULL && py_convert_name(state, field, "field", &name) < 0) goto cleanup;
+    if (result_vectors_are_packed(documents, name, width * result_element_sizes[type])) {
+        PyObject *capsule = PyCapsule_New(documents, NULL, result_capsule_end);
+        if (capsule == NULL) goto cleanup;
+        numbers = py_numbers_view(state, capsule, type,
+                                  omendb_documents_vector(documents, 0, name, NULL, NULL),
+                                  (Py_ssize_t)omendb_documents_count(documents), (Py_ssize_t)width);
+        if (numbers != NULL) {
+            ids = result_vector_ids(documents, name, PySequence_Size(numbers));
+            if (ids == NULL) Py_CLEAR(numbers);
+        }
+        Py_DECREF(capsule); /* Ends the documents, now or with the numbers. */
+        if (numbers != NULL) py_numbers_set_ids(numbers, ids);
+        return numbers;
+    }
+    numbers = result_gather_vectors(state, documents, skip, name, type, dim);
+    if (numbers != NULL) {
+        ids = result_vector_ids(documents, name, PySequence_Size(numbers));
+        if (ids == NULL) Py_CLEAR(numbers);
+        if (numbers != NULL) py_numbers_set_ids(numbers, ids);
+    }
+cleanup:
+    omendb_documents_destroy(documents);
+    return numbers;
+}
+
+static PyObject *result_make_vectors(struct module_state *state, const struct result *result,
+                                     size_t query)
+{
+    const char *name = NULL;
+    if (result->field != NULL && py_convert_name(state, result->field, "field", &name) < 0) {
+        return NULL;
+    }
+    return result_gather_vectors(state, omendb_hits_documents(result->hits, query), false, name,
+                                 result->type, result->dim);
 }
 
 /* ---- What Python sees ------------------------------------------------------------------ */
@@ -222,9 +310,9 @@ static PyObject *result_numbers(PyObject *self, const float *numbers)
     if (state == NULL) return NULL;
     if (result->single) {
         const Py_ssize_t found = (Py_ssize_t)omendb_hits_count(result->hits, 0);
-        return py_numbers_view(state, self, numbers, found, -1);
+        return py_numbers_view(state, self, OMENDB_F32, numbers, found, -1);
     }
-    return py_numbers_view(state, self, numbers, result->query_count,
+    return py_numbers_view(state, self, OMENDB_F32, numbers, result->query_count,
                            (Py_ssize_t)omendb_hits_k(result->hits));
 }
 
@@ -322,15 +410,51 @@ static PyObject *result_subscript(PyObject *self, PyObject *key)
     return part;
 }
 
+/* The best hits of one query, the size of several. */
 static PyObject *result_repr(PyObject *self)
 {
+    enum { SHOWN_MAX = 3 };
     const struct result *const result = (struct result *)self;
-    return PyUnicode_FromFormat("<omendb.Result of %zd %s>", result_length(self),
-                                result->single ? "hits" : "queries");
+    const Py_ssize_t length = result_length(self);
+    if (!result->single) {
+        return PyUnicode_FromFormat("<omendb.Result of %zd %s, k %u>", length,
+                                    length == 1 ? "query" : "queries",
+                                    (unsigned)omendb_hits_k(result->hits));
+    }
+    PyObject *text = PyUnicode_FromFormat("<omendb.Result of %zd %s", length,
+                                          length == 1 ? "hit" : "hits");
+    for (Py_ssize_t i = 0; text != NULL && i < length && i < SHOWN_MAX; i++) {
+        omendb_hit hit;
+        omendb_hits_entry(result->hits, 0, (size_t)i, &hit);
+        char score[32];
+        (void)PyOS_snprintf(score, sizeof score, "%.4g", (double)hit.score);
+        PyObject *id = py_convert_id_to_python(&hit.document.id);
+        PyObject *longer = id != NULL ? PyUnicode_FromFormat("%U%s%R %s", text,
+                                                             i == 0 ? ": " : ", ", id, score)
+                                      : NULL;
+        Py_XDECREF(id);
+        Py_DECREF(text);
+        text = longer;
+    }
+    if (text == NULL) return NULL;
+    PyObject *whole = PyUnicode_FromFormat("%U%s>", text, length > SHOWN_MAX ? ", ..." : "");
+    Py_DECREF(text);
+    return whole;
+}
+
+static PyObject *result_reduce(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return py_module_refuse_pickle(self, "take list(result), or result.ids and result.documents");
 }
 
 static PyMethodDef result_methods[] = {
-    {"explain", result_explain, METH_NOARGS, "explain($self, /)\n--\n\nHow the search was run."},
+    {"explain", result_explain, METH_NOARGS,
+     "explain($self, /)\n--\n\n"
+     "How the search was run, a dict.\n\n"
+     "    >>> sorted(docs.search([1, 0, 0]).explain())  # doctest: +ELLIPSIS\n"
+     "    [...]"},
+    {"__reduce__", result_reduce, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -348,7 +472,17 @@ static PyGetSetDef result_properties[] = {
 
 static PyType_Slot result_slots[] = {
     {Py_tp_doc,
-     TEXT("The hits of a search: a sequence of Hit, or of one list of Hit for each query.")},
+     TEXT("The hits of a search: a sequence of Hit, or of one list of Hit for each query.\n\n"
+          "    >>> r = docs.search([1, 0, 0], k=2)\n"
+          "    >>> r.ids, r.scores.tolist(), r.documents\n"
+          "    (['a', 7], [1.0, 0.3333333432674408], [{'n': 1}, {'n': 3}])\n"
+          "    >>> r[0]\n"
+          "    omendb.Hit(id='a', score=1.0, distance=0.0, document={'n': 1})\n"
+          "    >>> [hit.id for hit in r]\n"
+          "    ['a', 7]\n"
+          "    >>> docs.search([[1, 0, 0], [0, 1, 0]], k=1).ids\n"
+          "    [['a'], ['b']]\n\n"
+          "It outlives its collection and its database.")},
     {Py_tp_dealloc, SLOT(result_dealloc)},
     {Py_tp_traverse, SLOT(result_traverse)},
     {Py_tp_clear, SLOT(result_clear)},

@@ -62,9 +62,12 @@ static int row_columns_set_documents(struct module_state *state, PyObject *docum
                                      struct row_columns *columns)
 {
     if (documents == NULL || Py_IsNone(documents)) return 0;
-    const bool one = PyDict_Check(documents) || PyUnicode_Check(documents);
+    const int is_mapping = py_json_is_mapping(state, documents);
+    if (is_mapping < 0) return -1;
+    const bool one = is_mapping != 0 || PyUnicode_Check(documents);
     if (one && !columns->ids.single) {
-        PyErr_SetString(PyExc_TypeError, "documents must be a sequence, as ids are");
+        PyErr_SetString(PyExc_TypeError,
+                        "documents must be a sequence of dicts, one for each id, not one dict");
         return -1;
     }
     PyObject *items = one ? PyTuple_Pack(1, documents) : PySequence_Tuple(documents);
@@ -83,8 +86,10 @@ static int row_columns_set_documents(struct module_state *state, PyObject *docum
     }
     for (size_t i = 0; i < count; i++) {
         PyObject *const item = PyTuple_GetItem(items, (Py_ssize_t)i);
-        if (py_json_append_object(state, &columns->json, item, "{}", "a document") < 0)
+        const Py_ssize_t row = one ? -1 : (Py_ssize_t)i;
+        if (py_json_append_object(state, &columns->json, item, "{}", "documents", row) < 0) {
             goto cleanup;
+        }
         columns->json_offsets[i + 1] = columns->json.size;
     }
     result = 0;
@@ -98,6 +103,11 @@ int py_row_columns_init(struct module_state *state, struct collection *collectio
 {
     memset(columns, 0, sizeof *columns);
     columns->rows = (omendb_rows)OMENDB_ROWS_INIT;
+    if (PyAnySet_Check(ids) || PyDict_Check(ids)) {
+        /* A set has no order to put vectors beside; the values of a dict would get lost. */
+        PyErr_Format(PyExc_TypeError, "ids must be a list or an array, not %R", Py_TYPE(ids));
+        return -1;
+    }
     if (py_id_column_init(state, ids, false, &columns->ids) < 0 ||
         row_columns_set_vectors(state, collection, vectors, columns) < 0 ||
         row_columns_set_documents(state, documents, columns) < 0) {

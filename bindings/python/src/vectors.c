@@ -7,16 +7,21 @@
  * of numbers, which are passed on in double precision so that the engine alone rounds.
  *
  * uint8 is packed bits where the field is of type bit; uint16 the raw halves of bf16 where the
- * field is bf16.
+ * field is bf16. Booleans go with bit fields alone and are packed here; so are lists of zeros and
+ * ones, and lists of whole bytes. An array of Python objects is a list; whatever has __array__()
+ * is the array that it gives.
  */
 #include "binding.h"
 
 #include <limits.h>
 #include <string.h>
 
+/* Booleans, a byte each: never handed on as such. */
+enum { VECTOR_BOOL = 7 };
+
 /* An array before anything is known about how it will be used. */
 struct vector_array {
-    omendb_type type; /* OMENDB_BF16 stands for 16-bit unsigned integers. */
+    omendb_type type; /* OMENDB_BF16 stands for 16-bit unsigned integers; or VECTOR_BOOL. */
     const char *data;
     int dimensions; /* 1 or 2 */
     Py_ssize_t shape[2];
@@ -29,7 +34,7 @@ struct vector_array {
 
 static const unsigned char vector_element_sizes[] = {
     [OMENDB_F32] = 4, [OMENDB_F16] = 2, [OMENDB_BF16] = 2, [OMENDB_I8] = 1,
-    [OMENDB_U8] = 1,  [OMENDB_BIT] = 1, [OMENDB_F64] = 8,
+    [OMENDB_U8] = 1,  [OMENDB_BIT] = 1, [OMENDB_F64] = 8,  [VECTOR_BOOL] = 1,
 };
 
 static void vector_array_deinit(struct vector_array *array)
@@ -43,7 +48,8 @@ static void vector_array_deinit(struct vector_array *array)
 static int vector_array_refuse(const char *element)
 {
     PyErr_Format(PyExc_TypeError,
-                 "vectors must hold float32, float16, float64, int8 or uint8, not '%s' elements",
+                 "vectors must hold float32, float16, float64, int8 or uint8, not '%s' elements: "
+                 "use X.astype('float32')",
                  element);
     return -1;
 }
@@ -57,10 +63,8 @@ static int vector_array_check_dimensions(struct module_state *state, Py_ssize_t 
     return -1;
 }
 
-static int vector_array_from_buffer(struct module_state *state, PyObject *value,
-                                    struct vector_array *array)
+static int vector_array_from_buffer(struct module_state *state, struct vector_array *array)
 {
-    if (PyObject_GetBuffer(value, &array->buffer, PyBUF_STRIDES | PyBUF_FORMAT) < 0) return -1;
     array->buffer_held = true;
     const Py_buffer *const buffer = &array->buffer;
     const char *const full = buffer->format != NULL ? buffer->format : "B";
@@ -84,6 +88,10 @@ static int vector_array_from_buffer(struct module_state *state, PyObject *value,
     case 'H':
         array->type = OMENDB_BF16;
         break;
+    case '?':
+        array->type = VECTOR_BOOL;
+        if (*full == '?' && full[1] == '\0') break;
+        return vector_array_refuse(full);
     default:
         return vector_array_refuse(full);
     }
@@ -91,9 +99,12 @@ static int vector_array_from_buffer(struct module_state *state, PyObject *value,
     if (vector_array_check_dimensions(state, buffer->ndim) < 0) return -1;
     array->data = buffer->buf;
     array->dimensions = buffer->ndim;
-    for (int i = 0; i < buffer->ndim; i++) {
+    Py_ssize_t packed = buffer->itemsize;
+    for (int i = buffer->ndim - 1; i >= 0; i--) {
         array->shape[i] = buffer->shape[i];
-        array->strides[i] = buffer->strides[i];
+        /* ctypes gives no strides, whatever is asked for. */
+        array->strides[i] = buffer->strides != NULL ? buffer->strides[i] : packed;
+        packed *= buffer->shape[i];
     }
     return 0;
 }
@@ -104,8 +115,9 @@ static int vector_array_typestr(PyObject *typestr, omendb_type *out)
         const char *typestr;
         omendb_type type;
     } known[] = {
-        {"<f4", OMENDB_F32}, {"<f2", OMENDB_F16},  {"<f8", OMENDB_F64},  {"|i1", OMENDB_I8},
-        {"|u1", OMENDB_U8},  {"<u2", OMENDB_BF16}, {"<V2", OMENDB_BF16}, {"|V2", OMENDB_BF16},
+        {"<f4", OMENDB_F32},  {"<f2", OMENDB_F16},  {"<f8", OMENDB_F64},
+        {"|i1", OMENDB_I8},   {"|u1", OMENDB_U8},   {"<u2", OMENDB_BF16},
+        {"<V2", OMENDB_BF16}, {"|V2", OMENDB_BF16}, {"|b1", VECTOR_BOOL},
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (PyUnicode_CompareWithASCIIString(typestr, known[i].typestr) == 0) {
@@ -114,7 +126,8 @@ static int vector_array_typestr(PyObject *typestr, omendb_type *out)
         }
     }
     PyErr_Format(PyExc_TypeError,
-                 "vectors must hold float32, float16, float64, int8 or uint8, not %R elements",
+                 "vectors must hold float32, float16, float64, int8 or uint8, not %R elements: "
+                 "use X.astype('float32')",
                  typestr);
     return -1;
 }
@@ -164,22 +177,34 @@ malformed:
     return -1;
 }
 
+/* 1: a buffer was got; 0: there is none; -1: `value` holds Python objects and is no array. Some
+ * types, NumPy's extensions, have a buffer protocol that fails and an interface that works. */
+static int vector_array_get_buffer(PyObject *value, struct vector_array *array)
+{
+    if (!PyObject_CheckBuffer(value)) return 0;
+    if (PyObject_GetBuffer(value, &array->buffer, PyBUF_STRIDES | PyBUF_FORMAT) < 0) {
+        PyErr_Clear();
+        return 0;
+    }
+    const char *const format = array->buffer.format;
+    if (format == NULL || strcmp(format, "O") != 0) return 1;
+    PyBuffer_Release(&array->buffer);
+    return -1;
+}
+
 /* 1: `value` is an array; 0: it is something else; -1 with an exception. */
-static int vector_array_init(struct module_state *state, PyObject *value,
-                             struct vector_array *array)
+static int vector_array_init_plain(struct module_state *state, PyObject *value,
+                                   struct vector_array *array)
 {
     *array = (struct vector_array){.data = NULL};
     if (PyList_Check(value) || PyTuple_Check(value)) return 0;
-    int result = 0;
-    if (PyObject_CheckBuffer(value)) {
-        result = vector_array_from_buffer(state, value, array);
+    int result = vector_array_get_buffer(value, array);
+    if (result < 0) return 0;
+    if (result > 0) {
+        result = vector_array_from_buffer(state, array);
     } else {
-        array->interface = PyObject_GetAttrString(value, "__array_interface__");
-        if (array->interface == NULL) {
-            if (!PyErr_ExceptionMatches(PyExc_AttributeError)) return -1;
-            PyErr_Clear();
-            return 0;
-        }
+        array->interface = py_module_attribute(state, value, NAME_ARRAY_INTERFACE);
+        if (array->interface == NULL) return PyErr_Occurred() ? -1 : 0;
         result = vector_array_from_interface(state, array);
     }
     if (result < 0) {
@@ -195,6 +220,20 @@ static int vector_array_init(struct module_state *state, PyObject *value,
         array->strides[0] = 0;
     }
     return 1;
+}
+
+/* The same, also through __array__(): pandas, torch and the like. */
+static int vector_array_init(struct module_state *state, PyObject *value,
+                             struct vector_array *array)
+{
+    const int result = vector_array_init_plain(state, value, array);
+    if (result != 0 || PyList_Check(value) || PyTuple_Check(value)) return result;
+    if (PyUnicode_Check(value) || PyType_Check(value)) return 0;
+    PyObject *converted = py_module_call_method(state, value, NAME_ARRAY);
+    if (converted == NULL) return PyErr_Occurred() ? -1 : 0;
+    const int second = vector_array_init_plain(state, converted, array);
+    Py_DECREF(converted); /* The array keeps it. */
+    return second;
 }
 
 /* Copies row `row` of an array into `to`, its components side by side. */
@@ -221,28 +260,63 @@ static void *vector_block(size_t rows, size_t row_size)
     return block;
 }
 
-/* Decides what raw integers mean to the field, and sets type and dim. */
-static int vector_rows_set_type(struct module_state *state, struct collection *collection,
-                                PyObject *field, omendb_type type, Py_ssize_t width,
-                                struct vector_rows *rows)
+/* How rows of one kind are handed on. */
+struct vector_form {
+    omendb_type type;
+    uint32_t dim;
+    size_t row_size; /* Bytes of a packed row. */
+    enum { FORM_ELEMENTS, FORM_DOUBLES, FORM_BITS, FORM_BYTES } from;
+};
+
+/* Decides what elements of `type` (a list: OMENDB_F64), `width` in a row, mean to the field. */
+static int vector_form_init(struct module_state *state, struct collection *collection,
+                            PyObject *field, omendb_type type, bool is_list, Py_ssize_t width,
+                            struct vector_form *form)
 {
     if ((size_t)width > UINT32_MAX / CHAR_BIT) {
         (void)py_errors_format(state, OMENDB_ERR_DIMENSION, "a vector of %zd components", width);
         return -1;
     }
-    rows->type = type;
-    rows->dim = (uint32_t)width;
-    if (type != OMENDB_U8 && type != OMENDB_BF16) return 0;
+    const uint32_t count = (uint32_t)width;
+    *form = (struct vector_form){.type = type,
+                                 .dim = count,
+                                 .row_size = (size_t)width * vector_element_sizes[type],
+                                 .from = is_list ? FORM_DOUBLES : FORM_ELEMENTS};
+    if (!is_list && type != OMENDB_U8 && type != OMENDB_BF16 && type != VECTOR_BOOL) return 0;
     omendb_type stored = OMENDB_F32;
     uint32_t dim = 0;
     const int found = py_collection_vector_field(state, collection, field, &stored, &dim);
     if (found < 0) return -1;
+    const bool is_bit = found == 1 && stored == OMENDB_BIT;
     if (type == OMENDB_BF16 && stored != OMENDB_BF16) return vector_array_refuse("H");
-    if (type == OMENDB_U8 && found == 1 && stored == OMENDB_BIT) {
-        rows->type = OMENDB_BIT;
-        rows->dim = (dim + CHAR_BIT - 1) / CHAR_BIT == rows->dim ? dim : rows->dim * CHAR_BIT;
+    if (type == VECTOR_BOOL && !is_bit) return vector_array_refuse("?");
+    if (!is_bit) return 0;
+    const uint32_t bytes = (dim + CHAR_BIT - 1) / CHAR_BIT;
+    form->type = OMENDB_BIT;
+    if (type == OMENDB_U8 || (is_list && count == bytes && count != dim)) {
+        form->dim = bytes == count ? dim : count * CHAR_BIT;
+        form->row_size = count;
+        if (is_list) form->from = FORM_BYTES;
+        return 0;
     }
+    form->from = FORM_BITS;
+    form->row_size = (count + CHAR_BIT - 1) / CHAR_BIT;
     return 0;
+}
+
+/* Row `row` of an array into `to`. */
+static void vector_form_copy(const struct vector_form *form, const struct vector_array *array,
+                             Py_ssize_t row, char *to)
+{
+    if (form->from == FORM_ELEMENTS) {
+        vector_array_copy_row(array, row, to);
+        return;
+    }
+    const char *const from = array->data + row * array->strides[0];
+    memset(to, 0, form->row_size);
+    for (Py_ssize_t i = 0; i < array->shape[1]; i++) {
+        if (from[i * array->strides[1]] != 0) to[i / CHAR_BIT] |= (char)(1 << i % CHAR_BIT);
+    }
 }
 
 static int vector_rows_from_array(struct module_state *state, struct collection *collection,
@@ -253,15 +327,19 @@ static int vector_rows_from_array(struct module_state *state, struct collection 
     const size_t width = (size_t)array->shape[1];
     rows->count = (size_t)array->shape[0];
     rows->single = array->dimensions == 1;
-    if (vector_rows_set_type(state, collection, field, array->type, array->shape[1], rows) < 0) {
+    struct vector_form form;
+    if (vector_form_init(state, collection, field, array->type, false, array->shape[1], &form) <
+        0) {
         return -1;
     }
+    rows->type = form.type;
+    rows->dim = form.dim;
     const bool side_by_side = array->strides[1] == (Py_ssize_t)size || width <= 1;
     const bool rows_forward = rows->count <= 1 ||
                               (array->strides[0] >= (Py_ssize_t)(width * size) && width != 0);
     const bool aligned = (uintptr_t)array->data % size == 0 &&
                          (rows->count <= 1 || array->strides[0] % (Py_ssize_t)size == 0);
-    if (side_by_side && rows_forward && aligned) {
+    if (side_by_side && rows_forward && aligned && form.from == FORM_ELEMENTS) {
         rows->data = array->data;
         rows->row_stride = rows->count > 1 ? (size_t)array->strides[0] : width * size;
         rows->owner = array->owner;
@@ -271,39 +349,72 @@ static int vector_rows_from_array(struct module_state *state, struct collection 
         *array = (struct vector_array){.data = NULL}; /* Moved. */
         return 0;
     }
-    rows->block = vector_block(rows->count, width * size);
+    rows->row_stride = form.row_size;
+    rows->block = vector_block(rows->count, rows->row_stride);
     if (rows->block == NULL) return -1;
     for (size_t i = 0; i < rows->count; i++) {
-        vector_array_copy_row(array, (Py_ssize_t)i, (char *)rows->block + i * width * size);
+        vector_form_copy(&form, array, (Py_ssize_t)i, (char *)rows->block + i * rows->row_stride);
     }
     rows->data = rows->block;
-    rows->row_stride = width * size;
     return 0;
 }
 
 /* ---- Lists ----------------------------------------------------------------------------- */
 
-static int vector_row_from_numbers(PyObject *numbers, Py_ssize_t count, double *to)
+/* A list's number as what the field takes; `index` of them into `to`. */
+static int vector_form_put(struct module_state *state, const struct vector_form *form,
+                           PyObject *number, Py_ssize_t index, char *to)
 {
+    const double value = PyFloat_AsDouble(number);
+    if (value == -1.0 && PyErr_Occurred()) return -1;
+    if (form->from == FORM_DOUBLES) {
+        memcpy(to + (size_t)index * sizeof value, &value, sizeof value);
+        return 0;
+    }
+    const int max = form->from == FORM_BITS ? 1 : UCHAR_MAX;
+    const int whole = value >= 0.0 && value <= (double)max ? (int)value : -1;
+    if (whole < 0 || (double)whole != value) {
+        (void)py_errors_format(state, OMENDB_ERR_VALUE,
+                               "component %zd of a bit vector must be %s, not %R", index,
+                               form->from == FORM_BITS ? "0 or 1" : "a byte", number);
+        return -1;
+    }
+    if (form->from == FORM_BYTES) {
+        to[index] = (char)(unsigned char)whole;
+    } else {
+        to[index / CHAR_BIT] |= (char)(whole << index % CHAR_BIT);
+    }
+    return 0;
+}
+
+/* All numbers of a list into `to`, which holds zeros. */
+static int vector_form_put_all(struct module_state *state, const struct vector_form *form,
+                               PyObject *numbers, char *to)
+{
+    const Py_ssize_t count = PyTuple_Size(numbers);
     for (Py_ssize_t i = 0; i < count; i++) {
-        to[i] = PyFloat_AsDouble(PyTuple_GetItem(numbers, i));
-        if (to[i] == -1.0 && PyErr_Occurred()) return -1;
+        if (vector_form_put(state, form, PyTuple_GetItem(numbers, i), i, to) < 0) return -1;
     }
     return 0;
 }
 
 static int vector_rows_from_numbers(struct module_state *state, struct collection *collection,
-                                    PyObject *numbers, struct vector_rows *rows)
+                                    PyObject *field, PyObject *numbers, struct vector_rows *rows)
 {
-    const Py_ssize_t count = PyTuple_Size(numbers);
+    struct vector_form form;
     rows->single = true;
     rows->count = 1;
-    if (vector_rows_set_type(state, collection, NULL, OMENDB_F64, count, rows) < 0) return -1;
-    rows->row_stride = (size_t)count * sizeof(double);
+    if (vector_form_init(state, collection, field, OMENDB_F64, true, PyTuple_Size(numbers), &form) <
+        0) {
+        return -1;
+    }
+    rows->type = form.type;
+    rows->dim = form.dim;
+    rows->row_stride = form.row_size;
     rows->block = vector_block(1, rows->row_stride);
     rows->data = rows->block;
     if (rows->block == NULL) return -1;
-    return vector_row_from_numbers(numbers, count, rows->block);
+    return vector_form_put_all(state, &form, numbers, rows->block);
 }
 
 /* One row of a list, into rows->block, which the first row present makes. */
@@ -311,17 +422,22 @@ static int vector_rows_add(struct module_state *state, struct collection *collec
                            PyObject *field, PyObject *value, size_t index, struct vector_rows *rows)
 {
     struct vector_array array;
+    struct vector_form form;
     PyObject *numbers = NULL;
     int result = -1;
     const int is_array = vector_array_init(state, value, &array);
     if (is_array < 0) return -1;
     if (is_array == 0) {
-        if (PyUnicode_Check(value)) {
-            PyErr_SetString(PyExc_TypeError, "a vector must hold numbers, not str");
-        } else {
-            numbers = PySequence_Tuple(value);
+        numbers = PyUnicode_Check(value) ? NULL : PySequence_Tuple(value);
+        if (numbers == NULL) {
+            if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_TypeError)) return -1;
+            PyErr_Clear();
+            PyErr_Format(PyExc_TypeError,
+                         "row %zu: a vector must be an array or a list of numbers,"
+                         " not %R",
+                         index, Py_TYPE(value));
+            return -1;
         }
-        if (numbers == NULL) return -1;
     } else if (array.dimensions != 1) {
         (void)py_errors_format(state, OMENDB_ERR_ARGUMENT,
                                "row %zu: a vector must have one dimension", index);
@@ -329,31 +445,33 @@ static int vector_rows_add(struct module_state *state, struct collection *collec
     }
     const omendb_type type = is_array ? array.type : OMENDB_F64;
     const Py_ssize_t width = is_array ? array.shape[1] : PyTuple_Size(numbers);
-    const size_t row_size = (size_t)width * vector_element_sizes[type];
+    if (vector_form_init(state, collection, field, type, is_array == 0, width, &form) < 0) {
+        goto cleanup;
+    }
     if (rows->block == NULL) {
-        if (vector_rows_set_type(state, collection, field, type, width, rows) < 0) goto cleanup;
-        rows->row_stride = row_size;
-        rows->block = vector_block(rows->count, row_size);
+        rows->type = form.type;
+        rows->dim = form.dim;
+        rows->row_stride = form.row_size;
+        rows->block = vector_block(rows->count, rows->row_stride);
         if (rows->block == NULL) goto cleanup;
     }
-    const bool same_type = type == rows->type || (type == OMENDB_U8 && rows->type == OMENDB_BIT);
-    if (!same_type) {
+    if (form.type != rows->type) {
         PyErr_Format(PyExc_TypeError, "row %zu: the rows of a list must have one element type",
                      index);
         goto cleanup;
     }
-    if (row_size != rows->row_stride) {
+    if (form.dim != rows->dim || form.row_size != rows->row_stride) {
         (void)py_errors_format(state, OMENDB_ERR_DIMENSION,
-                               "row %zu: a vector of %zd components after one of %zu", index, width,
-                               rows->row_stride / vector_element_sizes[type]);
+                               "row %zu: a vector of %u components after one of %u", index,
+                               (unsigned)form.dim, (unsigned)rows->dim);
         goto cleanup;
     }
     char *const to = (char *)rows->block + index * rows->row_stride;
     if (is_array) {
-        vector_array_copy_row(&array, 0, to);
+        vector_form_copy(&form, &array, 0, to);
         result = 0;
     } else {
-        result = vector_row_from_numbers(numbers, width, (double *)(void *)to);
+        result = vector_form_put_all(state, &form, numbers, to);
     }
 cleanup:
     if (is_array) vector_array_deinit(&array);
@@ -401,10 +519,15 @@ int py_vector_rows_init(struct module_state *state, struct collection *collectio
                      Py_TYPE(value));
     } else {
         PyObject *items = PySequence_Tuple(value);
+        if (items == NULL && PyErr_ExceptionMatches(PyExc_TypeError) &&
+            !PyObject_HasAttrString(value, "__iter__")) {
+            PyErr_Format(PyExc_TypeError, "vectors must be arrays or lists of numbers, not %R",
+                         Py_TYPE(value));
+        }
         if (items != NULL) {
             PyObject *const first = PyTuple_Size(items) > 0 ? PyTuple_GetItem(items, 0) : NULL;
             const bool numbers = first != NULL && PyNumber_Check(first) && !PySequence_Check(first);
-            result = numbers ? vector_rows_from_numbers(state, collection, items, rows)
+            result = numbers ? vector_rows_from_numbers(state, collection, field, items, rows)
                              : vector_rows_from_list(state, collection, field, items, none_allowed,
                                                      rows);
             Py_DECREF(items);

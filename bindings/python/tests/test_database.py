@@ -516,11 +516,3 @@ def test_the_stubs_agree_with_the_extension(tmp_path):
         [*command, "--ignore-unused-allowlist"], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_the_example_of_the_readme_runs(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    text = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
-    for code in re.findall("```python\n(.*?)```", text, re.S):
-        exec(compile(code, "README.md", "exec"), {})
-    assert capsys.readouterr().out.startswith("a 0.99")

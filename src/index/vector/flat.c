@@ -164,8 +164,10 @@ static omendb_status flat_documents(struct flat_search *search, uint32_t node,
     struct collection *collection = query->collection;
     uint32_t slot;
     TRY(collection_node_head(collection, query->field, node, &slot, err));
-    while (slot != SLOT_NONE) {
+    for (uint32_t hops = 0; slot != SLOT_NONE; hops++) {
         bool counts;
+        if (hops > atomic_load_relaxed_u32(&collection->slot_count))
+            return fail(err, OMENDB_ERR_CORRUPT, "the documents of vector %u form a loop", node);
         TRY(collection_visible(collection, slot, query->sequence, &counts, err));
         if (counts && query->passes != NULL) {
             TRY(query->passes(query->passes_context, slot, &counts, err));
