@@ -368,12 +368,13 @@ static omendb_status capacity_grow(struct collection *collection, omendb_error *
     const uint32_t count = atomic_load_relaxed_u32(&collection->slot_count);
     const uint32_t capacity = atomic_load_relaxed_u32(&collection->slot_capacity);
     const uint32_t used = count + 1 - collection->free_count;
+    const bool must_extend = collection->free_head == SLOT_NONE;
     uint64_t wanted = capacity;
     if (capacity == 0) wanted = CAPACITY_FIRST;
-    else if ((uint64_t)used * 5 > (uint64_t)capacity * 4 || count >= capacity)
+    else if ((uint64_t)used * 5 > (uint64_t)capacity * 4 || (must_extend && count >= capacity))
         wanted += capacity / 2 > CAPACITY_STEP_MIN ? capacity / 2 : CAPACITY_STEP_MIN;
     if (wanted >= SLOT_NONE) wanted = SLOT_NONE - 1;
-    if (count >= wanted)
+    if (must_extend && count >= wanted)
         return fail(err, OMENDB_ERR_FULL, "collection %s holds 2^32 versions", collection->name);
     if (wanted == capacity) return OMENDB_OK;
     TRY(array_grow(&collection->slots, wanted, err));

@@ -1,6 +1,7 @@
 #include "store/heap.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -110,10 +111,56 @@ static omendb_status chunks_add(struct heap *heap, uint32_t count, omendb_error 
     return OMENDB_OK;
 }
 
+static int chunk_descending(const void *a, const void *b)
+{
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* Where `count` neighbours begin on the free list; free_count when there are none. Looked for only
+ * when half of all chunks are free, so that sorting is paid for by what was deleted. */
+static size_t run_find(struct heap *heap, uint32_t count)
+{
+    if (heap->free_count < count || heap->free_count < heap->chunk_count / 2)
+        return heap->free_count;
+    qsort(heap->free, heap->free_count, sizeof *heap->free, chunk_descending);
+    size_t begin = heap->free_count - 1; /* From the lowest on. */
+    for (size_t i = heap->free_count; i-- > 0;) {
+        if (i + 1 < heap->free_count && heap->free[i] != heap->free[i + 1] + 1) begin = i;
+        if (begin - i + 1 == count) return i;
+    }
+    return heap->free_count;
+}
+
+static omendb_status run_reserve(struct heap *heap, uint32_t count, omendb_error *err)
+{
+    heap->run_at = run_find(heap, count);
+    if (heap->run_at == heap->free_count) return chunks_add(heap, count, err);
+    for (uint32_t i = 0; i < count; i++)
+        TRY(chunk_prepare(heap, heap->free[heap->run_at + i], err));
+    return OMENDB_OK;
+}
+
+/* The first chunk of the run that run_reserve() found or made room for. */
+static uint32_t run_take(struct heap *heap, uint32_t count)
+{
+    const size_t at = heap->run_at;
+    if (at >= heap->free_count) {
+        heap->chunk_count += count;
+        return heap->chunk_count - count;
+    }
+    const uint32_t first = heap->free[at + count - 1]; /* They descend. */
+    assert(heap->free[at] == first + count - 1);
+    memmove(heap->free + at, heap->free + at + count,
+            (heap->free_count - at - count) * sizeof *heap->free);
+    heap->free_count -= count;
+    return first;
+}
+
 omendb_status heap_reserve(struct heap *heap, uint32_t size, omendb_error *err)
 {
     TRY(free_list_reserve(heap, 1, err));
-    if (size > HEAP_RUN_MIN) return chunks_add(heap, run_chunks(size), err);
+    if (size > HEAP_RUN_MIN) return run_reserve(heap, run_chunks(size), err);
     if (heap->current != no_chunk && heap->current_used + record_size(size) <= BLOCK_SIZE)
         return chunk_prepare(heap, heap->current, err);
     if (heap->current != no_chunk) TRY(array_prepare(&heap->meta, heap->current, err));
@@ -160,7 +207,7 @@ uint64_t heap_append(struct heap *heap, const void *bytes, uint32_t size, uint32
 {
     const struct record_header header = {.size = size, .owner = owner};
     if (size > HEAP_RUN_MIN) {
-        const uint32_t first = heap->chunk_count, count = run_chunks(size);
+        const uint32_t count = run_chunks(size), first = run_take(heap, count);
         const uint8_t *from = bytes;
         uint32_t left = size;
         for (uint32_t i = 0; i < count; i++) {
@@ -181,7 +228,6 @@ uint64_t heap_append(struct heap *heap, const void *bytes, uint32_t size, uint32
             heap->used_bytes += used;
             heap->live_bytes += used;
         }
-        heap->chunk_count += count;
         return (uint64_t)first << OFFSET_BITS;
     }
     const uint32_t total = record_size(size);

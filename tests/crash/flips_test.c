@@ -1,18 +1,18 @@
 /* One bit of a small database flips, anywhere: everything that comes out is right, or the damage
  * is reported. The deep check finds it when it lies in what the database uses. */
 #include "crash/faults.h"
-#include "crash/image.h"
+#include "crash/picture.h"
 #include "test.h"
 
 struct flips {
     struct scene scene;
-    struct image image;
+    struct picture picture;
     uint64_t flipped, right, reported, checked;
 };
 
 static bool log_is_covered(const struct flips *flips)
 {
-    return flips->image.files_count > 1;
+    return flips->picture.files_count > 1;
 }
 
 /* Plays the script up to a line of that kind, so that what was written then is there. */
@@ -25,7 +25,7 @@ static void begin(struct flips *flips, uint32_t lines)
         CHECK(scene_play(&flips->scene, &mark, NULL) == OMENDB_OK);
         scene_kill(&flips->scene, SIM_PROCESS_KILL);
     }
-    image_take(&flips->image, &flips->scene);
+    picture_take(&flips->picture, &flips->scene);
 }
 
 static void end(struct flips *flips, const char *what)
@@ -34,7 +34,7 @@ static void end(struct flips *flips, const char *what)
            (unsigned long long)flips->flipped, (unsigned long long)flips->right,
            (unsigned long long)flips->reported, (unsigned long long)flips->checked);
     struct sim *sim = flips->scene.sim;
-    image_deinit(&flips->image);
+    picture_deinit(&flips->picture);
     scene_deinit(&flips->scene);
     sim_destroy(sim);
 }
@@ -63,7 +63,7 @@ static omendb_status look(struct flips *flips, uint32_t flags, bool used)
     return status;
 }
 
-static void flip(struct flips *flips, const struct image_file *file, uint64_t offset, uint8_t bits,
+static void flip(struct flips *flips, const struct picture_file *file, uint64_t offset, uint8_t bits,
                  bool check)
 {
     struct scene *scene = &flips->scene;
@@ -80,7 +80,7 @@ static void flip(struct flips *flips, const struct image_file *file, uint64_t of
 }
 
 /* The writer, on a copy: it repairs a superblock, or refuses. */
-static void flip_and_write(struct flips *flips, const struct image_file *file, uint64_t offset,
+static void flip_and_write(struct flips *flips, const struct picture_file *file, uint64_t offset,
                            uint8_t bits)
 {
     struct flips copy = *flips;
@@ -106,9 +106,9 @@ static void flip_and_write(struct flips *flips, const struct image_file *file, u
 static void flip_all(struct flips *flips)
 {
     const bool all = test_long();
-    const struct image_file *data = &flips->image.files[0];
+    const struct picture_file *data = &flips->picture.files[0];
     for (uint32_t slot = 0; slot < 2; slot++) {
-        const struct superblock_root *root = image_root(&flips->image, slot);
+        const struct superblock_root *root = picture_root(&flips->picture, slot);
         const uint64_t size = sizeof *root + root->payload_size;
         for (uint64_t bit = slot; bit < size * 8; bit += all ? 1 : 29) {
             const uint64_t offset = slot * (uint64_t)BLOCK_SIZE + bit / 8;
@@ -116,8 +116,8 @@ static void flip_all(struct flips *flips)
             if (bit % 13 == 0) flip_and_write(flips, data, offset, (uint8_t)(1u << bit % 8));
         }
     }
-    for (uint32_t i = 1; i < flips->image.files_count; i++) {
-        const struct image_file *log = &flips->image.files[i];
+    for (uint32_t i = 1; i < flips->picture.files_count; i++) {
+        const struct picture_file *log = &flips->picture.files[i];
         for (uint64_t at = 0; at < log->size; at += all ? 1 : at % WAL_PAGE < 160 ? 7 : 257) {
             if (log->bytes[at] == 0 && at % WAL_PAGE > 200 && at % 1021 > 300) continue;
             flip(flips, log, at, (uint8_t)(1u << at % 8), false);
@@ -125,7 +125,7 @@ static void flip_all(struct flips *flips)
         }
     }
     for (uint64_t at = BLOCK_FIRST * (uint64_t)BLOCK_SIZE; at < data->size; at += all ? 61 : 7919) {
-        const bool used = image_uses(&flips->image, (uint32_t)(at / BLOCK_SIZE));
+        const bool used = picture_uses(&flips->picture, (uint32_t)(at / BLOCK_SIZE));
         flip(flips, data, at, (uint8_t)(1u << at % 8), used);
         if (at % 5 == 0) flip_and_write(flips, data, at, (uint8_t)(1u << at % 8));
     }

@@ -216,6 +216,24 @@ static void holds_records_of_sixteen_mebibytes(void)
     bench_close();
 }
 
+/* Large records take neighbours among the free chunks, so churn doesn't use up chunk numbers. */
+static void runs_reuse_chunk_numbers(void)
+{
+    bench_open(8);
+    for (uint32_t at = 0; at < 10; at++) append(at, 100000 + 50000 * (at % 3));
+    const uint32_t few = bench.heap.chunk_count;
+    for (uint32_t round = 0; round < 60; round++) {
+        const uint32_t at = random_below(&bench.seed, 10);
+        release(at);
+        heap_settle(&bench.heap);
+        append(at, 60000 + random_below(&bench.seed, 200000));
+        if (round % 10 == 9) checkpoint_and_reopen(round % 20 == 19);
+        compare();
+    }
+    CHECK(bench.heap.chunk_count < 4 * few);
+    bench_close();
+}
+
 static void compaction_leaves_at_most_a_tenth_dead(void)
 {
     bench_open(6);
@@ -317,6 +335,7 @@ static const struct test tests[] = {
     {"holds_what_was_appended_through_everything", holds_what_was_appended_through_everything},
     {"releases_every_size_completely", releases_every_size_completely},
     {"holds_records_of_sixteen_mebibytes", holds_records_of_sixteen_mebibytes},
+    {"runs_reuse_chunk_numbers", runs_reuse_chunk_numbers},
     {"compaction_leaves_at_most_a_tenth_dead", compaction_leaves_at_most_a_tenth_dead},
     {"a_chunk_is_not_reused_under_a_reader", a_chunk_is_not_reused_under_a_reader},
     {"hostile_locations_are_corrupt", hostile_locations_are_corrupt},

@@ -341,22 +341,19 @@ static int json_is_time(const struct module_state *state, PyObject *value)
     return result;
 }
 
-/* Other mappings, and NumPy's scalars and arrays, which know what they are in plain Python. */
+/* NumPy's scalars and arrays, which know what they are in plain Python, and other mappings.
+ * tolist() goes first: a series of pandas has keys as well. */
 /* NOLINTNEXTLINE(misc-no-recursion): no deeper than OMENDB_DEPTH_MAX. */
 static int json_append_foreign(const struct json_writer *writer, PyObject *value,
                                const struct json_place *place, unsigned depth)
 {
-    PyObject *plain = json_copy_mapping(writer->state, value);
-    if (plain == NULL) {
-        if (PyErr_Occurred()) return -1;
-        const int is_time = json_is_time(writer->state, value);
-        if (is_time < 0) return -1;
-        if (is_time > 0) return json_refuse_type(writer->state, place, value);
-        plain = py_module_call_method(writer->state, value, NAME_TOLIST);
-    }
-    if (plain == NULL) {
-        return PyErr_Occurred() ? -1 : json_refuse_type(writer->state, place, value);
-    }
+    struct module_state *const state = writer->state;
+    const int is_time = json_is_time(state, value);
+    if (is_time < 0) return -1;
+    if (is_time > 0) return json_refuse_type(state, place, value);
+    PyObject *plain = py_module_call_method(state, value, NAME_TOLIST);
+    if (plain == NULL && !PyErr_Occurred()) plain = json_copy_mapping(state, value);
+    if (plain == NULL) return PyErr_Occurred() ? -1 : json_refuse_type(state, place, value);
     const int result = json_append_value(writer, plain, place, depth);
     Py_DECREF(plain);
     return result;

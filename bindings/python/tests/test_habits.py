@@ -229,6 +229,22 @@ def test_bad_ids_say_which(docs, bad, message):
     assert len(docs) == 0
 
 
+class Keyed:
+    """Like a series of pandas: keys, and a list of values."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def keys(self):
+        return self.values.keys()
+
+    def __getitem__(self, key):
+        return self.values[key]
+
+    def tolist(self):
+        return list(self.values.values())
+
+
 class Color(enum.StrEnum):
     RED = "red"
 
@@ -255,6 +271,7 @@ def test_values_that_documents_take(docs):
         "mapping": (types.MappingProxyType({"x": [types.MappingProxyType({})]}), {"x": [{}]}),
         "counter": (collections.Counter("aab"), {"a": 2, "b": 1}),
         "chain": (collections.ChainMap({"x": 1}, {"y": 2}), {"x": 1, "y": 2}),
+        "keyed list": (Keyed({0: "x", 1: "y"}), ["x", "y"]),
         "enum": (Color.RED, "red"),
         "int enum": (enum.IntEnum("E", "A").A, 1),
         "": ({"": None}, {"": None}),

@@ -1,4 +1,4 @@
-#include "crash/image.h"
+#include "crash/picture.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -14,13 +14,13 @@ static void must(bool good)
     if (!good) abort();
 }
 
-static void file_take(struct image *image, struct sim *sim, const char *path)
+static void file_take(struct picture *picture, struct sim *sim, const char *path)
 {
-    struct image_file *out = &image->files[image->files_count++];
+    struct picture_file *out = &picture->files[picture->files_count++];
     struct file *file = NULL;
     uint64_t size = 0;
     size_t got = 0;
-    must(image->files_count <= IMAGE_FILES);
+    must(picture->files_count <= PICTURE_FILES);
     must(file_open(sim_vfs(sim), path, FILE_READ_ONLY, &file, NULL) == OMENDB_OK);
     must(file_size(file, &size, NULL) == OMENDB_OK);
     (void)snprintf(out->path, sizeof out->path, "%s", path);
@@ -32,21 +32,21 @@ static void file_take(struct image *image, struct sim *sim, const char *path)
 }
 
 struct taking {
-    struct image *image;
+    struct picture *picture;
     struct sim *sim;
-    char prefix[IMAGE_PATH];
+    char prefix[PICTURE_PATH];
 };
 
 static void log_take(void *context, const char *suffix)
 {
     struct taking *taking = context;
-    char path[2 * IMAGE_PATH];
+    char path[2 * PICTURE_PATH];
     (void)snprintf(path, sizeof path, "%s%s", taking->prefix, suffix);
-    file_take(taking->image, taking->sim, path);
+    file_take(taking->picture, taking->sim, path);
 }
 
 struct block_taking {
-    struct image *image;
+    struct picture *picture;
     const struct array *array;
     uint32_t leaves, at;
 };
@@ -54,11 +54,11 @@ struct block_taking {
 static omendb_status block_take(void *context, struct block_ref ref, omendb_error *err)
 {
     struct block_taking *taking = context;
-    struct image *image = taking->image;
+    struct picture *picture = taking->picture;
     (void)err;
-    must(image->regions_count < IMAGE_REGIONS);
-    image->regions[image->regions_count++] =
-        (struct image_region){.kind = taking->array->kind,
+    must(picture->regions_count < PICTURE_REGIONS);
+    picture->regions[picture->regions_count++] =
+        (struct picture_region){.kind = taking->array->kind,
                               .stride = taking->array->stride,
                               .block = ref.block,
                               .first = taking->at++ * taking->array->per_block};
@@ -67,7 +67,7 @@ static omendb_status block_take(void *context, struct block_ref ref, omendb_erro
 
 static omendb_status array_take(void *context, struct array *array, omendb_error *err)
 {
-    struct block_taking taking = {.image = context, .array = array};
+    struct block_taking taking = {.picture = context, .array = array};
     return array_each_block(array, block_take, &taking, err);
 }
 
@@ -78,11 +78,11 @@ static omendb_status collection_take(void *context, struct collection *collectio
     return collection_each_array(collection, array_take, context, err);
 }
 
-void image_take(struct image *out, struct scene *scene)
+void picture_take(struct picture *out, struct scene *scene)
 {
     static const struct scene_line look = {.kind = SCENE_OPEN_READ_ONLY};
-    struct taking taking = {.image = out, .sim = scene->sim};
-    *out = (struct image){0};
+    struct taking taking = {.picture = out, .sim = scene->sim};
+    *out = (struct picture){0};
     file_take(out, scene->sim, scene_path);
     (void)snprintf(taking.prefix, sizeof taking.prefix, "%s-wal-", scene_path);
     must(vfs_list(sim_vfs(scene->sim), taking.prefix, log_take, &taking, NULL) == OMENDB_OK);
@@ -90,11 +90,11 @@ void image_take(struct image *out, struct scene *scene)
     must(store_collections(scene->store, collection_take, out, NULL) == OMENDB_OK);
     for (uint32_t i = 0; i < scene->store->live.catalog_refs; i++)
         out->regions[out->regions_count++] =
-            (struct image_region){.block = catalog_ref(&scene->store->live.payload, i).block};
+            (struct picture_region){.block = catalog_ref(&scene->store->live.payload, i).block};
     scene_kill(scene, SIM_PROCESS_KILL);
 }
 
-void image_copy(struct image *out, const struct image *from)
+void picture_copy(struct picture *out, const struct picture *from)
 {
     *out = *from;
     for (uint32_t i = 0; i < from->files_count; i++) {
@@ -104,16 +104,16 @@ void image_copy(struct image *out, const struct image *from)
     }
 }
 
-void image_deinit(struct image *image)
+void picture_deinit(struct picture *picture)
 {
-    for (uint32_t i = 0; i < image->files_count; i++) free(image->files[i].bytes);
-    image->files_count = 0;
+    for (uint32_t i = 0; i < picture->files_count; i++) free(picture->files[i].bytes);
+    picture->files_count = 0;
 }
 
-void image_put(const struct image *image, struct sim *sim)
+void picture_put(const struct picture *picture, struct sim *sim)
 {
-    for (uint32_t i = 0; i < image->files_count; i++) {
-        const struct image_file *from = &image->files[i];
+    for (uint32_t i = 0; i < picture->files_count; i++) {
+        const struct picture_file *from = &picture->files[i];
         struct file *file = NULL;
         must(file_open(sim_vfs(sim), from->path, FILE_CREATE, &file, NULL) == OMENDB_OK);
         must(file_write(file, 0, from->bytes, from->size, NULL) == OMENDB_OK);
@@ -123,29 +123,29 @@ void image_put(const struct image *image, struct sim *sim)
     must(vfs_sync_directory(sim_vfs(sim), scene_path, NULL) == OMENDB_OK);
 }
 
-bool image_uses(const struct image *image, uint32_t block)
+bool picture_uses(const struct picture *picture, uint32_t block)
 {
-    for (uint32_t i = 0; i < image->regions_count; i++)
-        if (image->regions[i].block == block) return true;
+    for (uint32_t i = 0; i < picture->regions_count; i++)
+        if (picture->regions[i].block == block) return true;
     return block < BLOCK_FIRST;
 }
 
 /* ---- Checksums ---- */
 
-struct superblock_root *image_root(struct image *image, uint32_t slot)
+struct superblock_root *picture_root(struct picture *picture, uint32_t slot)
 {
-    return (void *)(image->files[0].bytes + (size_t)slot * BLOCK_SIZE);
+    return (void *)(picture->files[0].bytes + (size_t)slot * BLOCK_SIZE);
 }
 
-uint64_t image_block_checksum(const struct image *image, uint32_t block)
+uint64_t picture_block_checksum(const struct picture *picture, uint32_t block)
 {
-    return checksum64(image->files[0].bytes + (size_t)block * BLOCK_SIZE, BLOCK_SIZE);
+    return checksum64(picture->files[0].bytes + (size_t)block * BLOCK_SIZE, BLOCK_SIZE);
 }
 
-void image_block_fix(struct image *image, uint32_t block, uint64_t before)
+void picture_block_fix(struct picture *picture, uint32_t block, uint64_t before)
 {
-    struct image_file *file = &image->files[0];
-    const uint64_t after = image_block_checksum(image, block);
+    struct picture_file *file = &picture->files[0];
+    const uint64_t after = picture_block_checksum(picture, block);
     uint8_t wanted[12]; /* {block} birth {checksum}: the birth may be any. */
     if (after == before) return;
     memcpy(wanted, &before, 8);
@@ -155,18 +155,18 @@ void image_block_fix(struct image *image, uint32_t block, uint64_t before)
         at = (size_t)(hit - file->bytes);
         const uint32_t holder = (uint32_t)(at / BLOCK_SIZE);
         if (memcmp(hit - 8, &block, 4) == 0) {
-            const uint64_t old = image_block_checksum(image, holder);
+            const uint64_t old = picture_block_checksum(picture, holder);
             memcpy(hit, &after, 8);
-            if (holder >= BLOCK_FIRST) image_block_fix(image, holder, old);
+            if (holder >= BLOCK_FIRST) picture_block_fix(picture, holder, old);
         }
         at += 8;
     }
 }
 
-void image_roots_fix(struct image *image)
+void picture_roots_fix(struct picture *picture)
 {
     for (uint32_t slot = 0; slot < 2; slot++) {
-        struct superblock_root *root = image_root(image, slot);
+        struct superblock_root *root = picture_root(picture, slot);
         const size_t size = root->payload_size <= SUPERBLOCK_PAYLOAD_MAX
                                 ? (size_t)root->payload_size
                                 : SUPERBLOCK_PAYLOAD_MAX;
@@ -180,7 +180,7 @@ void image_roots_fix(struct image *image)
     }
 }
 
-void image_log_fix(struct image_file *file)
+void picture_log_fix(struct picture_file *file)
 {
     struct wal_segment_header header;
     memcpy(&header, file->bytes, sizeof header);
