@@ -52,8 +52,8 @@ static uint32_t text_size(const struct world *world, uint32_t version)
     case PROFILE_UNSYNCED:
         return 10 + more % 40; /* Frames of one page, so that stale ones fit exactly. */
     case PROFILE_CHURN:
-        if (kind == 0) return 260000 + more % 30000; /* More than a segment. */
-        if (kind < 8) return 33000 + more % 60000;   /* A run of blocks. */
+        if (kind < 2) return 260000 + more % 30000; /* More than a segment. */
+        if (kind < 8) return 33000 + more % 60000;  /* A run of blocks. */
         return 1000 + more % 9000;
     case PROFILE_MIXED:
         break;

@@ -21,15 +21,15 @@
 struct fault_life {
     uint64_t seed;
     uint32_t steps;
-    bool read;       /* The fault is in read number `call`, not in a numbered call. */
-    uint64_t call;   /* 0: none. */
+    bool read;     /* The fault is in read number `call`, not in a numbered call. */
+    uint64_t call; /* 0: none. */
     enum sim_fault fault;
     /* Out. */
-    uint64_t calls, reads;   /* There were; of the first boot. */
-    uint64_t failures;       /* Calls of the engine that didn't answer OK, */
-    uint64_t fenced;         /* handles that were fenced, */
-    uint64_t reported;       /* and images that were found damaged. */
-    char failure[RUN_TEXT];  /* Not empty: the engine was wrong. */
+    uint64_t calls, reads;  /* There were; of the first boot. */
+    uint64_t failures;      /* Calls of the engine that didn't answer OK, */
+    uint64_t fenced;        /* handles that were fenced, */
+    uint64_t reported;      /* and images that were found damaged. */
+    char failure[RUN_TEXT]; /* Not empty: the engine was wrong. */
 };
 
 /* False: `failure` says what was wrong. */

@@ -35,11 +35,8 @@ static void sweep_faults(const char *what, bool read, const enum sim_fault *faul
         const uint64_t step = test_long() ? 1 : 1 + last / 60;
         for (uint64_t call = 1 + s % step; call <= last; call += step) {
             for (size_t f = 0; f < count; f++) {
-                struct fault_life life = {.seed = seeds[s],
-                                          .steps = 40,
-                                          .read = read,
-                                          .call = call,
-                                          .fault = faults[f]};
+                struct fault_life life = {
+                    .seed = seeds[s], .steps = 40, .read = read, .call = call, .fault = faults[f]};
                 live(&life, &sweep);
             }
         }

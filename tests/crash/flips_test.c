@@ -63,8 +63,8 @@ static omendb_status look(struct flips *flips, uint32_t flags, bool used)
     return status;
 }
 
-static void flip(struct flips *flips, const struct picture_file *file, uint64_t offset, uint8_t bits,
-                 bool check)
+static void flip(struct flips *flips, const struct picture_file *file, uint64_t offset,
+                 uint8_t bits, bool check)
 {
     struct scene *scene = &flips->scene;
     flips->flipped++;
@@ -118,13 +118,14 @@ static void flip_all(struct flips *flips)
     }
     for (uint32_t i = 1; i < flips->picture.files_count; i++) {
         const struct picture_file *log = &flips->picture.files[i];
-        for (uint64_t at = 0; at < log->size; at += all ? 1 : at % WAL_PAGE < 160 ? 7 : 257) {
+        for (uint64_t at = 0; at < log->size; at += all ? 1 : at % WAL_PAGE < 160 ? 23 : 509) {
             if (log->bytes[at] == 0 && at % WAL_PAGE > 200 && at % 1021 > 300) continue;
             flip(flips, log, at, (uint8_t)(1u << at % 8), false);
             if (at % 11 == 0) flip_and_write(flips, log, at, (uint8_t)(1u << at % 8));
         }
     }
-    for (uint64_t at = BLOCK_FIRST * (uint64_t)BLOCK_SIZE; at < data->size; at += all ? 61 : 7919) {
+    for (uint64_t at = BLOCK_FIRST * (uint64_t)BLOCK_SIZE; at < data->size;
+         at += all ? 61 : 15877) {
         const bool used = picture_uses(&flips->picture, (uint32_t)(at / BLOCK_SIZE));
         flip(flips, data, at, (uint8_t)(1u << at % 8), used);
         if (at % 5 == 0) flip_and_write(flips, data, at, (uint8_t)(1u << at % 8));

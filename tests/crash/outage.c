@@ -8,7 +8,15 @@
 #include "crash/campaign.h"
 #include "doc/schema.h"
 
-enum { CALLS_MAX = 4096, FULL_STEPS = 4, AFTER_STEPS = 6 };
+enum {
+    CALLS_MAX = 4096,
+    FULL_STEPS = 4,
+    AFTER_STEPS = 6,
+    LATER_STEPS = 12,
+    LATER_CALLS = 60,
+    LATER_CRASHES = 2,
+    LATER_MODES = 3
+};
 
 static const char *const fault_names[] = {"io",          "full",       "sync keeps", "sync reverts",
                                           "short write", "lost write", "misdirected"};
@@ -88,6 +96,35 @@ static bool comes_back_in(const struct run *run, enum sim_mode mode, bool killed
     return text[0] == '\0';
 }
 
+/* The next process believes a page cache that may hold what the disk doesn't; then the machine ends
+ * at some call of it. */
+static bool crashes_later(const struct run *run, bool killed, uint64_t call, uint32_t crash,
+                          char text[RUN_TEXT])
+{
+    static const enum sim_mode modes[LATER_MODES] = {SIM_NONE, SIM_RANDOM_SUBSET, SIM_PREFIX_TORN};
+    struct sim *sim = sim_clone(run->sim), *after = NULL;
+    struct run *next = memory_for(sizeof *next);
+    omendb_status status = OMENDB_OK;
+    uint64_t sequence = 0;
+    sim_reboot(sim, SIM_PROCESS_KILL, call);
+    run_fork(next, run, sim, call + crash);
+    sim_crash_at(sim, crash);
+    bool good = run_open(next, killed);
+    for (uint32_t step = 0; good && step < LATER_STEPS; step++) good = run_step(next, &status);
+    run_abandon(next);
+    good = next->failure[0] == '\0';
+    for (size_t i = 0; good && i < COUNT_OF(modes); i++) {
+        after = sim_clone(sim);
+        sim_reboot(after, modes[i], crash);
+        good = image_recovers(next, after, false, &sequence, text);
+        sim_destroy(after);
+    }
+    if (next->failure[0] != '\0') memcpy(text, next->failure, RUN_TEXT);
+    sim_destroy(sim);
+    free(next);
+    return good;
+}
+
 /* The process ends, and perhaps the machine; all must find what was acknowledged. `cache_lost`: the
  * page cache has forgotten what wasn't durable, so that a new process doesn't find it either. */
 static bool comes_back(const struct run *run, uint64_t call, bool cache_lost,
@@ -98,6 +135,12 @@ static bool comes_back(const struct run *run, uint64_t call, bool cache_lost,
         good = comes_back_in(run, (enum sim_mode)mode, mode == SIM_PROCESS_KILL && !cache_lost,
                              call, text);
         tally->recovered++;
+    }
+    uint64_t random = call;
+    for (uint32_t i = 0; good && i < LATER_CRASHES; i++) {
+        const uint32_t crash = 1 + (uint32_t)(random_next(&random) % LATER_CALLS);
+        good = crashes_later(run, !cache_lost, call, crash, text);
+        tally->recovered += LATER_MODES;
     }
     return good;
 }

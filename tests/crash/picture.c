@@ -57,11 +57,11 @@ static omendb_status block_take(void *context, struct block_ref ref, omendb_erro
     struct picture *picture = taking->picture;
     (void)err;
     must(picture->regions_count < PICTURE_REGIONS);
-    picture->regions[picture->regions_count++] =
-        (struct picture_region){.kind = taking->array->kind,
-                              .stride = taking->array->stride,
-                              .block = ref.block,
-                              .first = taking->at++ * taking->array->per_block};
+    picture->regions[picture->regions_count++] = (struct picture_region){
+        .kind = taking->array->kind,
+        .stride = taking->array->stride,
+        .block = ref.block,
+        .first = taking->at++ * taking->array->per_block};
     return OMENDB_OK;
 }
 
@@ -89,8 +89,8 @@ void picture_take(struct picture *out, struct scene *scene)
     must(scene_play(scene, &look, NULL) == OMENDB_OK);
     must(store_collections(scene->store, collection_take, out, NULL) == OMENDB_OK);
     for (uint32_t i = 0; i < scene->store->live.catalog_refs; i++)
-        out->regions[out->regions_count++] =
-            (struct picture_region){.block = catalog_ref(&scene->store->live.payload, i).block};
+        out->regions[out->regions_count++] = (struct picture_region){
+            .block = catalog_ref(&scene->store->live.payload, i).block};
     scene_kill(scene, SIM_PROCESS_KILL);
 }
 
@@ -173,8 +173,8 @@ void picture_roots_fix(struct picture *picture)
         const struct checksum128 payload = checksum128(root + 1, size);
         root->payload_checksum[0] = payload.low;
         root->payload_checksum[1] = payload.high;
-        const struct checksum128 own =
-            checksum128(root, offsetof(struct superblock_root, root_checksum));
+        const struct checksum128 own = checksum128(root,
+                                                   offsetof(struct superblock_root, root_checksum));
         root->root_checksum[0] = own.low;
         root->root_checksum[1] = own.high;
     }

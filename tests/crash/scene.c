@@ -319,12 +319,11 @@ static omendb_status changed(struct scene *scene, omendb_status status)
 /* The sequence that the store is at says which state must be there. */
 static omendb_status opened(struct scene *scene)
 {
-    const uint64_t found =
-        atomic_load_acquire_u64(&scene->store->space.epoch.visible_sequence);
+    const uint64_t found = atomic_load_acquire_u64(&scene->store->space.epoch.visible_sequence);
     if (scene->pending && found == scene->sequence + 1) (void)changed(scene, OMENDB_OK);
     if (found != scene->sequence)
-        (void)scene_failed(scene, "opened at %llu, acknowledged is %llu",
-                           (unsigned long long)found, (unsigned long long)scene->sequence);
+        (void)scene_failed(scene, "opened at %llu, acknowledged is %llu", (unsigned long long)found,
+                           (unsigned long long)scene->sequence);
     scene->pending = false;
     return OMENDB_OK;
 }
@@ -392,7 +391,8 @@ static omendb_status play_refused(struct scene *scene, omendb_error *err)
     refused(scene, OMENDB_ERR_NOT_FOUND, store_collection_open(store, "x", &none, NULL), "open");
     refused(scene, OMENDB_ERR_NOT_FOUND, store_collection_drop(store, "x", NULL), "drop");
     refused(scene, OMENDB_ERR_NOT_FOUND, store_collection_rename(store, "x", "y", NULL), "rename");
-    refused(scene, OMENDB_ERR_EXISTS, store_collection_rename(store, "a0", "b0", NULL), "rename to");
+    refused(scene, OMENDB_ERR_EXISTS, store_collection_rename(store, "a0", "b0", NULL),
+            "rename to");
     return OMENDB_OK;
 }
 
@@ -508,7 +508,8 @@ static omendb_status compare_one(struct scene *scene, struct collection *handle,
     uint32_t slot = SLOT_NONE, size = 0;
     struct id_view stored;
     TRY(collection_find(handle, &view, sequence, &slot, err));
-    if ((slot == SLOT_NONE) != (number == 0)) *fault = number == 0 ? "it is there" : "it is missing";
+    if ((slot == SLOT_NONE) != (number == 0))
+        *fault = number == 0 ? "it is there" : "it is missing";
     if (number == 0 || slot == SLOT_NONE) return OMENDB_OK;
     TRY(collection_slot_id(handle, slot, &stored, err));
     if (id_view_compare(&stored, &view) != 0) *fault = "another id";
@@ -589,8 +590,8 @@ omendb_status scene_compare(struct scene *scene, omendb_error *err)
         (void)scene_failed(scene, "readers see %llu, acknowledged is %llu",
                            (unsigned long long)snapshot.sequence,
                            (unsigned long long)scene->sequence);
-    const omendb_status status =
-        store_collections(scene->store, compare_collection, &comparison, err);
+    const omendb_status status = store_collections(scene->store, compare_collection, &comparison,
+                                                   err);
     store_leave(&snapshot);
     if (status == OMENDB_OK && comparison.found != expected)
         (void)scene_failed(scene, "%u collections, not %u", comparison.found, expected);

@@ -41,7 +41,7 @@ enum scene_kind {
     SCENE_LEAVE,
     SCENE_READ, /* Everything by ids. */
     SCENE_STATS,
-    SCENE_CHECK, /* from: deep */
+    SCENE_CHECK,   /* from: deep */
     SCENE_REFUSED, /* Calls that must be refused. */
     SCENE_KILL,    /* The process ends. */
     SCENE_POWER,   /* The machine loses its power. */

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/compiler.h"
 #include "crash/faults.h"
+#include "crash/interpose.h"
 #include "crash/scene.h"
 #include "test.h"
 
@@ -11,7 +12,7 @@ enum { TRIES = 6 };
 
 struct life {
     struct scene scene;
-    bool read, lies;
+    bool read, lies, minor; /* minor: the call is one of interpose.h's. */
     uint64_t target, passed; /* Number of the call that fails, over all boots; of those before. */
     enum sim_fault fault;
     uint64_t failures, reported;
@@ -20,12 +21,13 @@ struct life {
 
 static uint64_t calls_of(const struct life *life)
 {
+    if (life->minor) return interpose_minor_calls() - life->passed;
     return life->read ? sim_call_count(life->scene.sim, SIM_READ) : sim_calls(life->scene.sim);
 }
 
 static void arm(struct life *life)
 {
-    if (life->target <= life->passed) return;
+    if (life->target <= life->passed || life->minor) return;
     if (life->read) sim_fail_read_at(life->scene.sim, life->target - life->passed);
     else sim_fail_at(life->scene.sim, life->target - life->passed, life->fault);
 }
@@ -50,8 +52,8 @@ static bool play(struct life *life, const struct scene_line *line)
         if (boots) life->passed += calls_of(life);
         const omendb_status status = scene_play(scene, line, &error);
         if (boots) arm(life);
-        if (life->lies && (status == OMENDB_ERR_CORRUPT ||
-                           strncmp(scene->failure, "check:", 6) == 0)) {
+        if (life->lies &&
+            (status == OMENDB_ERR_CORRUPT || strncmp(scene->failure, "check:", 6) == 0)) {
             life->reported++;
             scene->failure[0] = '\0';
             return false;
@@ -92,6 +94,8 @@ static uint64_t life_play(struct life *life)
     const uint64_t before = alloc_bytes();
     bool good = true;
     scene_init(&life->scene, sim);
+    if (life->minor) interpose_begin(sim, false);
+    if (life->minor) interpose_fail_minor_at(life->target);
     arm(life);
     for (uint32_t i = 0; good && i < scene_script_size; i++) {
         life->line = i;
@@ -100,6 +104,7 @@ static uint64_t life_play(struct life *life)
     const uint64_t calls = life->passed + calls_of(life);
     if (good && !life->lies) life_end(life);
     scene_deinit(&life->scene);
+    if (life->minor) interpose_end(sim);
     if (life->scene.failure[0] == '\0' && alloc_bytes() != before)
         (void)scene_failed(&life->scene, "%lld bytes were not given back",
                            (long long)(alloc_bytes() - before));
@@ -112,17 +117,19 @@ static uint64_t life_play(struct life *life)
     return calls;
 }
 
-static void sweep(const char *what, bool read, const enum sim_fault *faults, size_t count)
+static void sweep(const char *what, bool read, bool minor, const enum sim_fault *faults,
+                  size_t count)
 {
-    struct life whole = {.read = read};
+    struct life whole = {.read = read, .minor = minor};
     uint64_t lives = 0, failures = 0, reported = 0;
     const uint64_t calls = life_play(&whole);
-    const uint64_t step = test_long() || read ? 1 : 2;
+    const uint64_t step = test_long() || minor ? 1 : read ? 3 : 4;
     for (uint64_t target = 1; target <= calls; target += step) {
         for (size_t f = 0; f < count; f++) {
-            struct life life = {.read = read, .target = target, .fault = faults[f]};
-            life.lies = !read && (faults[f] == SIM_FAULT_LOST_WRITE ||
-                                  faults[f] == SIM_FAULT_MISDIRECTED);
+            struct life life = {
+                .read = read, .minor = minor, .target = target, .fault = faults[f]};
+            life.lies = !read &&
+                        (faults[f] == SIM_FAULT_LOST_WRITE || faults[f] == SIM_FAULT_MISDIRECTED);
             (void)life_play(&life);
             lives++;
             failures += life.failures;
@@ -138,19 +145,25 @@ static void a_failing_call_costs_one_line(void)
 {
     static const enum sim_fault faults[] = {SIM_FAULT_IO, SIM_FAULT_FULL, SIM_FAULT_SYNC_REVERTS,
                                             SIM_FAULT_SHORT_WRITE};
-    sweep("failing calls", false, faults, COUNT_OF(faults));
+    sweep("failing calls", false, false, faults, COUNT_OF(faults));
 }
 
 static void a_lying_disk_is_noticed(void)
 {
     static const enum sim_fault faults[] = {SIM_FAULT_LOST_WRITE, SIM_FAULT_MISDIRECTED};
-    sweep("lying disks", false, faults, COUNT_OF(faults));
+    sweep("lying disks", false, false, faults, COUNT_OF(faults));
 }
 
 static void a_failing_read_costs_one_line(void)
 {
     static const enum sim_fault faults[] = {SIM_FAULT_IO};
-    sweep("failing reads", true, faults, COUNT_OF(faults));
+    sweep("failing reads", true, false, faults, COUNT_OF(faults));
+}
+
+static void a_failing_minor_call_costs_one_line(void)
+{
+    static const enum sim_fault faults[] = {SIM_FAULT_IO};
+    sweep("failing minor calls", false, true, faults, COUNT_OF(faults));
 }
 
 /* ---- A disk without room ---- */
@@ -176,7 +189,8 @@ static void a_full_disk_can_be_used_again(void)
                 refused++;
                 CHECK(status == OMENDB_ERR_FULL);
                 if (scene.store != NULL) CHECK(scene_verify(&scene, false));
-                else if (line->kind == SCENE_CLOSE) CHECK(scene_play(&scene, &scene_script[0], &error) == OMENDB_OK);
+                else if (line->kind == SCENE_CLOSE)
+                    CHECK(scene_play(&scene, &scene_script[0], &error) == OMENDB_OK);
                 status = scene_play(&scene, line, &error);
             }
             if (status != OMENDB_OK || scene.failure[0] != '\0')
@@ -331,6 +345,7 @@ static void starved_lines_may_succeed(void)
 static const struct test tests[] = {
     {"a_failing_call_costs_one_line", a_failing_call_costs_one_line},
     {"a_failing_read_costs_one_line", a_failing_read_costs_one_line},
+    {"a_failing_minor_call_costs_one_line", a_failing_minor_call_costs_one_line},
     {"a_lying_disk_is_noticed", a_lying_disk_is_noticed},
     {"a_full_disk_can_be_used_again", a_full_disk_can_be_used_again},
     {"every_request_for_memory_may_fail", every_request_for_memory_may_fail},

@@ -416,8 +416,8 @@ static omendb_status step_random(struct run *run)
     if (draw < 6) return step_catalog(run);
     if (draw < 10) return step_checkpoint(run);
     if (draw < 13) return step_sync(run);
-    if (draw < 17) return step_idle(run);
-    if (draw < 20) return step_reopen(run);
+    if (draw < (run->world.profile == PROFILE_CHURN ? 20 : 17)) return step_idle(run);
+    if (draw < (run->world.profile == PROFILE_CHURN ? 23 : 20)) return step_reopen(run);
     switch (run->world.profile) {
     case PROFILE_UNSYNCED:
         return step_batch(run, 1 + random_below(run, 2), 20);
