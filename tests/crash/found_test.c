@@ -6,8 +6,6 @@
 #include "store/batch.h"
 #include "test.h"
 
-static const uint8_t no_document[] = {0};
-
 struct place { /* One machine and what its database must have. */
     struct sim *sim;
     struct store *store;
@@ -52,7 +50,7 @@ static omendb_status put(struct place *place, uint32_t size, omendb_durability d
     struct collection *collection = NULL;
     struct batch batch = {0};
     uint64_t sequence = 0;
-    uint8_t *bytes = calloc(1, size + sizeof no_document);
+    uint8_t *bytes = calloc(1, size);
     CHECK(bytes != NULL);
     CHECK(store_collection_open(place->store, "c", &collection, NULL) == OMENDB_OK);
     CHECK(batch_add(&batch, OPERATION_UPSERT, collection->id, NULL, 0, 7, bytes, size, NULL) ==
