@@ -178,14 +178,14 @@ omendb_status array_relocate(struct array *array, uint32_t limit, uint32_t *budg
 static omendb_status record_append(const struct array *array, uint32_t block_count,
                                    uint32_t leaf_count, struct buffer *out, omendb_error *err)
 {
-    TRY(buffer_append_le32(out, array->kind, err));
-    TRY(buffer_append_le32(out, array->field, err));
-    TRY(buffer_append_le32(out, array->stride, err));
-    TRY(buffer_append_le32(out, 0, err)); /* flags */
-    TRY(buffer_append_le32(out, block_count, err));
-    TRY(buffer_append_le32(out, leaf_count, err));
-    TRY(buffer_append_le64(out, array->covers_sequence, err));
-    return buffer_append_le64(out, 0, err); /* reserved */
+    uint8_t record[ARRAY_RECORD_SIZE] = {0}; /* 12: flags, 32: reserved */
+    store_le32(record, array->kind);
+    store_le32(record + 4, array->field);
+    store_le32(record + 8, array->stride);
+    store_le32(record + 16, block_count);
+    store_le32(record + 20, leaf_count);
+    store_le64(record + 24, array->covers_sequence);
+    return buffer_append(out, record, sizeof record, err);
 }
 
 /* Writes the leaves that have a change and lists all of them in new_leaves. */

@@ -6,13 +6,13 @@ omendb_status catalog_assemble(struct buffer *out, uint32_t collection_count,
                                uint32_t next_collection_id, const struct buffer *records,
                                const struct block_map *map, omendb_error *err)
 {
+    uint8_t head[CATALOG_HEAD_SIZE] = {0};
     uint32_t extents = 0;
-    TRY(buffer_append_le32(out, collection_count, err));
-    TRY(buffer_append_le32(out, next_collection_id, err));
-    TRY(buffer_append_le64(out, records->size, err));
-    TRY(buffer_append_le32(out, 0, err));
-    TRY(buffer_append_le32(out, map != NULL ? 1 : 0, err));
-    TRY(buffer_append_le64(out, 0, err));
+    store_le32(head, collection_count);
+    store_le32(head + 4, next_collection_id);
+    store_le64(head + 8, records->size);
+    store_le32(head + 20, map != NULL ? 1 : 0);
+    TRY(buffer_append(out, head, sizeof head, err));
     TRY(buffer_append(out, records->data, records->size, err));
     for (uint32_t block = 0; map != NULL && block < map->end;) {
         if (block_map_is_taken(map, block)) {
@@ -20,9 +20,11 @@ omendb_status catalog_assemble(struct buffer *out, uint32_t collection_count,
             continue;
         }
         const uint32_t first = block;
+        uint8_t extent[8];
         while (block < map->end && !block_map_is_taken(map, block)) block++;
-        TRY(buffer_append_le32(out, first, err));
-        TRY(buffer_append_le32(out, block - first, err));
+        store_le32(extent, first);
+        store_le32(extent + 4, block - first);
+        TRY(buffer_append(out, extent, sizeof extent, err));
         extents++;
     }
     store_le32(out->data + 16, extents);

@@ -16,20 +16,22 @@
 
 enum { COUNTERS = 23, FIELD_COUNTERS = 6 };
 
-static omendb_status heap_counters(const struct heap *heap, struct buffer *out, omendb_error *err)
+enum { HEAP_COUNTERS = 5 };
+
+static void heap_counters(const struct heap *heap, uint64_t out[HEAP_COUNTERS])
 {
-    TRY(buffer_append_le64(out, heap->chunk_count, err));
-    TRY(buffer_append_le64(out, heap->current, err));
-    TRY(buffer_append_le64(out, heap->current_used, err));
-    TRY(buffer_append_le64(out, heap->used_bytes, err));
-    return buffer_append_le64(out, heap->live_bytes, err);
+    out[0] = heap->chunk_count;
+    out[1] = heap->current;
+    out[2] = heap->current_used;
+    out[3] = heap->used_bytes;
+    out[4] = heap->live_bytes;
 }
 
 static omendb_status counters_append(const struct collection *c, struct buffer *out,
                                      omendb_error *err)
 {
     const uint32_t dead_head = c->dead_begin < c->dead_end ? c->dead[c->dead_begin] : SLOT_NONE;
-    const uint64_t counters[] = {
+    uint64_t counters[] = {
         atomic_load_relaxed_u32(&c->slot_count),
         atomic_load_relaxed_u32(&c->slot_capacity),
         atomic_load_relaxed_u64(&c->live_count),
@@ -42,13 +44,13 @@ static omendb_status counters_append(const struct collection *c, struct buffer *
         c->dead_end - c->dead_begin,
         atomic_load_relaxed_u32(&c->ids.bucket_count),
         c->ids.overflow_count | (uint64_t)c->ids.overflow_free << 32,
+        [12 + 2 * HEAP_COUNTERS] = c->ids.entry_count,
     };
-    _Static_assert(sizeof counters / sizeof *counters + 11 == COUNTERS, "counters");
-    for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
-        TRY(buffer_append_le64(out, counters[i], err));
-    TRY(heap_counters(&c->documents, out, err));
-    TRY(heap_counters(&c->id_texts, out, err));
-    return buffer_append_le64(out, c->ids.entry_count, err);
+    _Static_assert(sizeof counters / sizeof *counters == COUNTERS, "counters");
+    heap_counters(&c->documents, counters + 12);
+    heap_counters(&c->id_texts, counters + 12 + HEAP_COUNTERS);
+    for (size_t i = 0; i < COUNTERS; i++) TRY(buffer_append_le64(out, counters[i], err));
+    return OMENDB_OK;
 }
 
 static omendb_status fields_append(const struct collection *c, struct buffer *out,
@@ -109,10 +111,11 @@ omendb_status collection_freeze(struct collection *collection, uint64_t sequence
     struct buffer schema = {0};
     TRY(collection_list_dead(collection, err)); /* Whatever became of collection_reclaim(). */
     buffer_clear(out);
-    TRY(buffer_append_le32(out, 0, err)); /* Size; filled in by encode. */
-    TRY(buffer_append_le32(out, collection->id, err));
-    TRY(buffer_append_le64(out, collection->born, err));
-    TRY(buffer_append_le32(out, name_size, err));
+    uint8_t head[20] = {0}; /* First the size, filled in by encode. */
+    store_le32(head + 4, collection->id);
+    store_le64(head + 8, collection->born);
+    store_le32(head + 16, name_size);
+    TRY(buffer_append(out, head, sizeof head, err));
     TRY(buffer_append(out, collection->name, name_size, err));
     omendb_status status = schema_encode(collection->schema, &schema, err);
     if (status == OMENDB_OK) status = buffer_append_le32(out, (uint32_t)schema.size, err);

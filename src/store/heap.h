@@ -31,7 +31,7 @@ struct heap {
     uint32_t *free; /* Chunks that can be taken; rebuilt from meta after open. */
     size_t free_count, free_capacity;
     bool free_known;
-    size_t run_at; /* Where on the free list the reserved run lies; past it: at the end. */
+    size_t run_at;     /* Where on the free list the reserved run lies; past it: at the end. */
     uint32_t *pending; /* Chunks emptied, but a reader may be about to look into them. */
     size_t pending_count, pending_capacity;
     uint64_t pending_epoch; /* Stamp of the newest of them. */

@@ -13,6 +13,16 @@ bool test_long(void)
     return value != NULL && strcmp(value, "1") == 0;
 }
 
+uint64_t test_step(uint64_t usual)
+{
+    if (test_long()) return 1;
+#if defined(__SANITIZE_ADDRESS__)
+    return usual * 5;
+#else
+    return usual;
+#endif
+}
+
 /* Does the disk itself lie about this fault? Then an image may be damaged. */
 static bool lies(enum sim_fault fault)
 {

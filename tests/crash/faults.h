@@ -43,4 +43,8 @@ bool image_is_right_or_reported(const struct run *parent, struct sim *sim, uint6
 /* OMENDB_TEST_LONG=1: everything, not a sample. */
 bool test_long(void);
 
+/* How far apart the members of a sweep are: `usual` in an optimised build, more under a sanitizer,
+ * 1 when everything is wanted. */
+uint64_t test_step(uint64_t usual);
+
 #endif /* CRASH_FAULTS_H */

@@ -32,7 +32,7 @@ static void sweep_faults(const char *what, bool read, const enum sim_fault *faul
         struct fault_life whole = {.seed = seeds[s], .steps = 40};
         live(&whole, &sweep);
         const uint64_t last = read ? whole.reads : whole.calls;
-        const uint64_t step = test_long() ? 1 : 1 + last / 60;
+        const uint64_t step = test_step(1 + last / 60);
         for (uint64_t call = 1 + s % step; call <= last; call += step) {
             for (size_t f = 0; f < count; f++) {
                 struct fault_life life = {

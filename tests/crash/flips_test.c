@@ -110,7 +110,7 @@ static void flip_all(struct flips *flips)
     for (uint32_t slot = 0; slot < 2; slot++) {
         const struct superblock_root *root = picture_root(&flips->picture, slot);
         const uint64_t size = sizeof *root + root->payload_size;
-        for (uint64_t bit = slot; bit < size * 8; bit += all ? 1 : 29) {
+        for (uint64_t bit = slot; bit < size * 8; bit += test_step(29)) {
             const uint64_t offset = slot * (uint64_t)BLOCK_SIZE + bit / 8;
             flip(flips, data, offset, (uint8_t)(1u << bit % 8), bit % 16 == 0);
             if (bit % 13 == 0) flip_and_write(flips, data, offset, (uint8_t)(1u << bit % 8));
@@ -118,14 +118,14 @@ static void flip_all(struct flips *flips)
     }
     for (uint32_t i = 1; i < flips->picture.files_count; i++) {
         const struct picture_file *log = &flips->picture.files[i];
-        for (uint64_t at = 0; at < log->size; at += all ? 1 : at % WAL_PAGE < 160 ? 23 : 509) {
-            if (log->bytes[at] == 0 && at % WAL_PAGE > 200 && at % 1021 > 300) continue;
+        for (uint64_t at = 0; at < log->size; at += test_step(at % WAL_PAGE < 160 ? 23 : 509)) {
+            if (!all && log->bytes[at] == 0 && at % WAL_PAGE > 200 && at % 1021 > 300) continue;
             flip(flips, log, at, (uint8_t)(1u << at % 8), false);
             if (at % 11 == 0) flip_and_write(flips, log, at, (uint8_t)(1u << at % 8));
         }
     }
     for (uint64_t at = BLOCK_FIRST * (uint64_t)BLOCK_SIZE; at < data->size;
-         at += all ? 61 : 15877) {
+         at += all ? 61 : test_step(15877)) {
         const bool used = picture_uses(&flips->picture, (uint32_t)(at / BLOCK_SIZE));
         flip(flips, data, at, (uint8_t)(1u << at % 8), used);
         if (at % 5 == 0) flip_and_write(flips, data, at, (uint8_t)(1u << at % 8));

@@ -1,11 +1,15 @@
 /* Files that nobody wrote: structures with wrong content and right checksums. They may be refused
  * at the open, answered with CORRUPT, or served as what they say; but nothing crashes, loops, reads
  * out of bounds or leaks, whether they are read or written on. */
+#include <stddef.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/bytes.h"
+#include "base/compiler.h"
 #include "crash/faults.h"
 #include "crash/picture.h"
+#include "store/catalog.h"
 #include "test.h"
 
 enum { SECONDS_MAX = 60 };
@@ -299,6 +303,30 @@ static void change_catalog(struct hostile *hostile, uint32_t round)
     catalog_change(hostile, round * (test_long() ? 1 : 3));
 }
 
+/* A counter of a collection's record (collection_catalog.c), or what follows the counters. */
+static void change_counters(struct hostile *hostile, uint32_t round)
+{
+    enum { WORDS = 56 };
+    for (uint32_t slot = 0; slot < 2; slot++) {
+        const struct superblock_root *root = picture_root(&hostile->bad, slot);
+        uint8_t *at = (uint8_t *)picture_root(&hostile->bad, slot) + sizeof *root;
+        const uint8_t *end = at + root->payload_size;
+        const uint32_t count = load_le32(at);
+        if (count == 0) continue;
+        at += CATALOG_HEAD_SIZE;
+        for (uint32_t skip = round % count; skip > 0; skip--) at += load_le32(at);
+        at += 20 + load_le32(at + 16); /* Head and name. */
+        at += 4 + load_le32(at);       /* Schema. */
+        at += (size_t)8 * (round / count % WORDS);
+        if (at + 8 > end) continue;
+        const uint64_t old = load_le64(at);
+        const uint64_t values[] = {UINT32_MAX, UINT64_C(1) << 32, UINT32_MAX - 1, old + 100000, 0,
+                                   old + 1};
+        store_le64(at, values[round / count / WORDS % COUNT_OF(values)]);
+        (void)snprintf(hostile->what, sizeof hostile->what, "counters %u", round);
+    }
+}
+
 static void change_region(struct hostile *hostile, uint32_t round)
 {
     region_change(hostile, round % hostile->bad.regions_count);
@@ -310,6 +338,37 @@ static void change_regions(struct hostile *hostile, uint32_t round)
     (void)round;
     for (uint32_t i = 0; i < hostile->bad.regions_count; i++)
         if (below(hostile, 4) == 0) region_change(hostile, i);
+}
+
+/* Chains that end nowhere: members that name another element name the element itself, or any. */
+static void change_loops(struct hostile *hostile, uint32_t round)
+{
+    static const struct {
+        uint32_t kind, member;
+    } members[] = {{ARRAY_SLOTS, offsetof(struct slot, previous)},
+                   {ARRAY_SLOTS, offsetof(struct slot, next)},
+                   {ARRAY_LINKS, offsetof(struct slot_link, next)},
+                   {ARRAY_LINKS, offsetof(struct slot_link, node)},
+                   {ARRAY_NODES, offsetof(struct node, head)},
+                   {ARRAY_ID_BUCKETS, offsetof(struct id_bucket, overflow)},
+                   {ARRAY_ID_OVERFLOW, offsetof(struct id_bucket, overflow)}};
+    const uint32_t m = round % COUNT_OF(members);
+    (void)snprintf(hostile->what, sizeof hostile->what, "loops %u", round);
+    for (uint32_t r = 0; r < hostile->bad.regions_count; r++) {
+        const struct picture_region *region = &hostile->bad.regions[r];
+        uint8_t *block = hostile->bad.files[0].bytes + (size_t)region->block * BLOCK_SIZE;
+        const uint64_t before = picture_block_checksum(&hostile->bad, region->block);
+        if (region->kind != members[m].kind) continue;
+        for (uint32_t i = 0; i < BLOCK_SIZE / region->stride && i < 450; i++) {
+            const uint32_t to = round % 3 == 0 ? i : round % 3 == 1 ? i ^ 1 : below(hostile, 60);
+            if (below(hostile, 4) < round % 4) continue;
+            memcpy(block + i * region->stride + members[m].member, &to, sizeof to);
+            if (m != 0 || round % 2 == 0) continue;
+            memcpy(block + i * region->stride + offsetof(struct slot, death),
+                   block + i * region->stride, 8); /* As undone: seen by nobody. */
+        }
+        picture_block_fix(&hostile->bad, region->block, before);
+    }
 }
 
 static void change_log(struct hostile *hostile, uint32_t round)
@@ -328,6 +387,9 @@ static void attack_states(const char *name, uint32_t rounds,
     const char *only = getenv("ROUND");
     const uint32_t count = with_log ? 2 : 4;
     if (test_long()) rounds *= 20;
+#if defined(__SANITIZE_ADDRESS__)
+    else rounds /= 5;
+#endif
     for (uint32_t state = 0; state < count; state++) {
         struct hostile hostile;
         begin(&hostile, states[state]);
@@ -344,13 +406,15 @@ static void hostile_roots_are_refused_or_served(void)
 
 static void hostile_catalogs_are_refused_or_served(void)
 {
-    attack_states("catalogs", 1600, change_catalog, false);
+    attack_states("catalogs", 1200, change_catalog, false);
+    attack_states("counters", 4 * 3 * 56 * 3, change_counters, false);
 }
 
 static void hostile_blocks_are_reported_or_served(void)
 {
     attack_states("blocks", 1600, change_region, false);
     attack_states("many blocks", 400, change_regions, false);
+    attack_states("loops", 336, change_loops, false);
 }
 
 static void hostile_logs_are_refused_or_served(void)

@@ -12,7 +12,7 @@ enum { TRIES = 6 };
 
 struct life {
     struct scene scene;
-    bool read, lies, minor; /* minor: the call is one of interpose.h's. */
+    bool read, lies, minor;  /* minor: the call is one of interpose.h's. */
     uint64_t target, passed; /* Number of the call that fails, over all boots; of those before. */
     enum sim_fault fault;
     uint64_t failures, reported;
@@ -123,11 +123,10 @@ static void sweep(const char *what, bool read, bool minor, const enum sim_fault 
     struct life whole = {.read = read, .minor = minor};
     uint64_t lives = 0, failures = 0, reported = 0;
     const uint64_t calls = life_play(&whole);
-    const uint64_t step = test_long() || minor ? 1 : read ? 3 : 4;
+    const uint64_t step = test_step(minor ? 1 : read ? 3 : 4);
     for (uint64_t target = 1; target <= calls; target += step) {
         for (size_t f = 0; f < count; f++) {
-            struct life life = {
-                .read = read, .minor = minor, .target = target, .fault = faults[f]};
+            struct life life = {.read = read, .minor = minor, .target = target, .fault = faults[f]};
             life.lies = !read &&
                         (faults[f] == SIM_FAULT_LOST_WRITE || faults[f] == SIM_FAULT_MISDIRECTED);
             (void)life_play(&life);
@@ -170,7 +169,7 @@ static void a_failing_minor_call_costs_one_line(void)
 
 static void a_full_disk_can_be_used_again(void)
 {
-    const uint64_t step = test_long() ? 16 : 64;
+    const uint64_t step = 16 * test_step(4);
     uint64_t refused = 0, limit = 0;
     for (bool whole = false; !whole; limit += step) {
         struct sim *sim = sim_create(limit);
@@ -304,12 +303,12 @@ static void starve(bool once, long step)
 
 static void every_request_for_memory_may_fail(void)
 {
-    starve(true, 1);
+    starve(true, 1); /* All, under sanitizers too: leaks. */
 }
 
 static void memory_may_be_short_for_good(void)
 {
-    starve(false, test_long() ? 1 : 3);
+    starve(false, (long)test_step(3));
 }
 
 /* Lines that can't be repeated once they happened, such as a close that did without: each request
@@ -322,7 +321,7 @@ static void starved_lines_may_succeed(void)
             line->kind != SCENE_DELETE)
             continue;
         bool fired = true;
-        for (long n = 0; fired; n += test_long() ? 1 : 7) {
+        for (long n = 0; fired; n += (long)test_step(7)) {
             struct sim *sim = sim_create(1);
             struct scene scene;
             scene_init(&scene, sim);

@@ -205,7 +205,8 @@ static void comes_back_from_its_encoded_form(void)
     CHECK(schema_create(&from, &fixed, NULL) == OMENDB_OK);
     buffer_clear(&out);
     CHECK(schema_encode(fixed, &out, NULL) == OMENDB_OK);
-    static const char bytes[] = "\x01\x01\x01\x00\x02\x02\x01\x00\x02\x03\x00\x00v\x02\x04\x00\x00year";
+    static const char bytes[] =
+        "\x01\x01\x01\x00\x02\x02\x01\x00\x02\x03\x00\x00v\x02\x04\x00\x00year";
     CHECK(out.size == sizeof bytes - 1 && memcmp(out.data, bytes, out.size) == 0);
     schema_destroy(fixed);
     schema_destroy(schema);
