@@ -286,7 +286,7 @@ def suites():
         ("asan", ["tests/*/*_test.c"],
          programs("asan", lambda _, labels: not {"sim", "crash", "format"} & set(labels))),
         ("format", ["tests/format/run.py"],
-         programs("asan", lambda _, labels: "format" in labels, build_all=False)),
+         programs("asan", lambda _, labels: "format" in labels)),
         ("simulation", ["tests/sim/*_test.c"],
          programs("sim", lambda _, labels: {"sim", "crash"} & set(labels), build_all=False)),
         ("threads", ["tests/*/*_threads_test.c"], programs("tsan", is_threaded, build_all=False)),
