@@ -10,7 +10,7 @@ export CMAKE_CXX_COMPILER_LAUNCHER ?= ccache
 endif
 
 .DEFAULT_GOAL := build
-.PHONY: build dev demo test test-long bench cov fuzz tidy format install clean help
+.PHONY: build dev demo test test-long bench bench-full cov fuzz tidy format install clean help
 
 build: ## the library and the shell, into build/release
 	@tools/install_dependencies.sh build
@@ -34,10 +34,15 @@ test-long: ## every test with the long campaigns of simulator and fuzzer
 	@tools/install_dependencies.sh test
 	@python3 tools/run_tests.py --long
 
-bench: ## the figures of bench/RESULTS.md
+bench: ## the short figures of bench/RESULTS.md, and graph search beside two peers (minutes)
 	@tools/install_dependencies.sh test
 	@$(MAKE) --no-print-directory build
 	@bench/run.sh
+
+bench-full: ## all figures: every data set and peer of bench/ann, nine rounds, plots (hours)
+	@tools/install_dependencies.sh test npm
+	@$(MAKE) --no-print-directory build
+	@bench/run.sh --full
 
 cov: ## branch coverage of src/store by the tests
 	@tools/install_dependencies.sh test

@@ -13,7 +13,8 @@ extern const struct command COUNT_COMMAND;
 extern const struct command DELETE_COMMAND; /* change.c */
 extern const struct command DROP_COMMAND;
 extern const struct command RENAME_COMMAND;
-extern const struct command LIST_COMMAND; /* inspect.c */
+extern const struct command INDEX_COMMAND; /* index.c */
+extern const struct command LIST_COMMAND;  /* inspect.c */
 extern const struct command STATS_COMMAND;
 extern const struct command CHECK_COMMAND;
 

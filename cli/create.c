@@ -5,6 +5,7 @@
 
 #include "commands.h"
 #include "database.h"
+#include "index.h"
 #include "vector.h"
 
 static int run_create(struct args *args);
@@ -24,6 +25,9 @@ static const struct option CREATE_OPTIONS[] = {
     {"vector", 0, true, "NAME:DIM[:TYPE[:METRIC]]",
      "A vector field. TYPE: f32 (default), f16, bf16, i8, u8, bit.\n"
      "METRIC: l2 (default), cosine, ip, hamming (default of bit)."},
+    {"index", 0, false, "PROFILE",
+     "How vectors are indexed: fast (default), compact, exact; see\n"
+     "'omendb help index'."},
     {"field", 0, true, "NAME:TYPE",
      "A field whose type is checked. TYPE: any, bool, int, float,\n"
      "string, text, bytes, array, object."},
@@ -32,7 +36,7 @@ static const struct option CREATE_OPTIONS[] = {
 
 const struct command CREATE_COMMAND = {
     .name = "create",
-    .synopsis = "FILE COLLECTION [--vector NAME:DIM[:TYPE[:METRIC]]]... [--field NAME:TYPE]...",
+    .synopsis = "FILE COLLECTION [--vector NAME:DIM[:TYPE[:METRIC]]]... [OPTION]...",
     .summary = "Make a collection, and the file where there is none.",
     .details = "Fields need not be declared: documents are free-form JSON.\n",
     .options = CREATE_OPTIONS,
@@ -127,12 +131,15 @@ static bool parse_field(const struct args *args, const char *value, struct creat
 static bool parse_request(const struct args *args, struct create_request *out)
 {
     const char *value;
+    omendb_index index = OMENDB_INDEX_DEFAULT;
     out->names_count = 0;
     out->schema = (omendb_schema)OMENDB_SCHEMA_INIT;
     out->schema.vectors = out->vectors;
     out->schema.fields = out->fields;
+    if (!index_option(args, "index", &index)) return false;
     for (size_t i = 0; (value = args_each(args, "vector", i)) != NULL; i++) {
         if (!parse_vector(args, value, out)) return false;
+        out->vectors[i].index = index;
     }
     for (size_t i = 0; (value = args_each(args, "field", i)) != NULL; i++) {
         if (!parse_field(args, value, out)) return false;

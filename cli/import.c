@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "index.h"
 #include "interrupt.h"
 #include "progress.h"
 #include "screen.h"
@@ -37,6 +38,11 @@ static const struct option IMPORT_OPTIONS[] = {
     {"type", 0, false, "TYPE",
      "With --create: f32, f16, bf16, i8, u8, bit. Default: the file's own,\n"
      "f32 for numbers in text."},
+    {"index", 0, false, "PROFILE",
+     "With --create: fast (default), compact, exact; see 'omendb help index'."},
+    {"no-wait", 0, false, NULL,
+     "Don't wait for the index: whoever opens the file for writing next\n"
+     "goes on with it. Searches find everything meanwhile."},
     {"batch", 0, false, "N", "Rows written at once, all or none; default 1000."},
     {"durability", 0, false, "LEVEL",
      "full (default), interval or none: what a written row survives."},
@@ -53,6 +59,7 @@ const struct command IMPORT_COMMAND = {
         "A row whose id exists replaces that document. Id and vectors are taken out of the\n"
         "row; the rest is the document. The first bad row ends the import; the rows before it\n"
         "are in. Ctrl-C ends it as well and tells how many rows are durable.\n"
+        "At the end the graphs of the vector fields are finished; Ctrl-C skips that.\n"
         "\n"
         "Examples:\n"
         "  omendb import x.omen docs docs.jsonl --create --vector v=embedding --metric cosine\n"
@@ -117,14 +124,15 @@ static bool take_new_schema(struct import *import)
     import->create = args_flag(import->args, "create");
     import->has_metric = metric != NULL;
     import->has_new_type = type != NULL;
-    if ((metric != NULL || type != NULL) && !import->create) {
-        (void)args_wrong(import->args, "--metric and --type go with --create");
+    if ((metric != NULL || type != NULL || args_flag(import->args, "index")) && !import->create) {
+        (void)args_wrong(import->args, "--metric, --type and --index go with --create");
         return false;
     }
     if (metric != NULL && !vector_metric_of(span_of(metric), &import->metric)) {
         (void)args_wrong(import->args, "'--metric' is l2, cosine, ip or hamming, not '%s'", metric);
         return false;
     }
+    if (!index_option(import->args, "index", &import->new_index)) return false;
     if (type != NULL && !vector_type_of(span_of(type), &import->new_type)) {
         (void)args_wrong(import->args, "'--type' is f32, f16, bf16, i8, u8 or bit, not '%s'", type);
         return false;
@@ -462,7 +470,7 @@ static bool import_source(struct import *import, const char *path)
     if (done) {
         const char *slash = strrchr(import->source_name, '/');
         text_append_format(&what, "import %s", slash == NULL ? import->source_name : slash + 1);
-        progress_begin(what.data);
+        progress_begin(what.data, "rows");
         done = import_rows(import, &source);
         progress_end();
     }
@@ -496,10 +504,11 @@ static void report(const struct import *import, bool complete, double took)
     bool interrupted = !complete && interrupt_raised(); /* Not when it came behind the end. */
     if (import->args->json) {
         (void)printf("{\"imported\":%llu,\"skipped\":%llu,\"created\":%s,\"complete\":%s,"
-                     "\"interrupted\":%s,\"seconds\":%.3f}\n",
+                     "\"interrupted\":%s,\"seconds\":%.3f,\"indexed\":%s,\"index_seconds\":%.3f}\n",
                      imported, (unsigned long long)import->skipped,
                      import->created ? "true" : "false", complete ? "true" : "false",
-                     interrupted ? "true" : "false", took);
+                     interrupted ? "true" : "false", took, import->indexed ? "true" : "false",
+                     import->index_seconds);
     }
     if (interrupted) {
         message("interrupted: %s row%s durable", screen_count(STDERR_FILENO, imported).text,
@@ -512,11 +521,22 @@ static void report(const struct import *import, bool complete, double took)
                      screen_count(STDOUT_FILENO, imported).text, imported == 1 ? "" : "s",
                      import->args->positionals[1], screen_seconds(took).text,
                      screen_count(STDOUT_FILENO, (uint64_t)rate).text);
+        if (import->indexed)
+            (void)printf("indexed in %s\n", screen_seconds(import->index_seconds).text);
     }
     if (import->skipped != 0) {
         message("skipped %s row%s", screen_count(STDERR_FILENO, import->skipped).text,
                 import->skipped == 1 ? "" : "s");
     }
+}
+
+/* The rows are in; false after printing why the index isn't finished. */
+static bool wait_indexed(struct import *import)
+{
+    double began = progress_now();
+    import->indexed = index_wait(&import->database);
+    import->index_seconds = progress_now() - began;
+    return import->indexed;
 }
 
 static int run_import(struct args *args)
@@ -540,9 +560,11 @@ static int run_import(struct args *args)
         complete = false;
     }
     import_batch_deinit(import); /* Before the database that the batch belongs to. */
+    double took = progress_now() - began;
+    bool waited = !complete || args_flag(args, "no-wait") || wait_indexed(import);
     bool closed = database_close(&import->database);
     description_deinit(&import->description);
-    if (opened && closed) report(import, complete, progress_now() - began);
+    if (opened && closed) report(import, complete, took);
     free(import);
-    return complete && closed ? CLI_OK : CLI_FAILURE;
+    return complete && closed && waited ? CLI_OK : CLI_FAILURE;
 }

@@ -70,6 +70,9 @@ struct import {
     bool has_metric;
     omendb_type new_type;
     bool has_new_type;
+    omendb_index new_index;
+    bool indexed; /* The graphs were waited for. */
+    double index_seconds;
     uint64_t batch_rows;
     uint64_t limit; /* UINT64_MAX: none */
 

@@ -96,6 +96,7 @@ static omendb_status create_collection(struct import *import, omendb_error *err)
         field->metric = import->has_metric             ? import->metric
                         : column->stored == OMENDB_BIT ? (omendb_metric)OMENDB_HAMMING
                                                        : (omendb_metric)OMENDB_L2;
+        field->index = import->new_index;
         schema.vectors_count++;
     }
     TRY(omendb_collection_create(import->database.db, import->args->positionals[1], &schema,

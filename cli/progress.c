@@ -21,7 +21,7 @@ static struct {
     bool drawn;
     double began;
     double last;
-    const char *what;
+    const char *what, *unit;
 } line = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
 
 double progress_now(void)
@@ -52,12 +52,13 @@ static void clear_drawn(void)
     line.drawn = false;
 }
 
-void progress_begin(const char *what)
+void progress_begin(const char *what, const char *unit)
 {
     line.active = screen_is_terminal(STDERR_FILENO);
     line.began = progress_now();
     line.last = line.began;
     line.what = what;
+    line.unit = unit;
 }
 
 static void append_bar(struct text *out, uint64_t done, uint64_t total)
@@ -72,7 +73,7 @@ static void append_bar(struct text *out, uint64_t done, uint64_t total)
     text_append_format(out, "  [%s]  %3.0f %%", bar, part * 100.0);
 }
 
-void progress_update(uint64_t done, uint64_t total, uint64_t rows)
+void progress_update(uint64_t done, uint64_t total, uint64_t units)
 {
     if (!line.active) return;
     double now = progress_now();
@@ -83,8 +84,9 @@ void progress_update(uint64_t done, uint64_t total, uint64_t rows)
     screen_append_printable(&content, line.what, strlen(line.what));
     if (done > total) done = total;
     if (total != 0) append_bar(&content, done, total);
-    text_append_format(&content, "  %s rows  %s rows/s", screen_count(STDERR_FILENO, rows).text,
-                       screen_count(STDERR_FILENO, (uint64_t)((double)rows / elapsed)).text);
+    text_append_format(
+        &content, "  %s %s  %s %s/s", screen_count(STDERR_FILENO, units).text, line.unit,
+        screen_count(STDERR_FILENO, (uint64_t)((double)units / elapsed)).text, line.unit);
     if (total != 0 && done != 0) {
         uint64_t left = (uint64_t)(elapsed * (double)(total - done) / (double)done + 0.5);
         text_append_format(&content, "  ETA %llu:%02llu", (unsigned long long)(left / 60),

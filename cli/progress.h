@@ -15,9 +15,10 @@
 
 double progress_now(void); /* Seconds of a clock that never goes back. */
 
-void progress_begin(const char *what);
-/* done of total (0: not known) decides the bar, rows the rate. Cheap when it is too early. */
-void progress_update(uint64_t done, uint64_t total, uint64_t rows);
+/* `unit` is what is counted: "rows". */
+void progress_begin(const char *what, const char *unit);
+/* done of total (0: not known) decides the bar, units the rate. Cheap when it is too early. */
+void progress_update(uint64_t done, uint64_t total, uint64_t units);
 void progress_end(void);
 void progress_clear(void); /* Removes the line; the next update draws it again. */
 

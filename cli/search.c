@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "database.h"
 #include "progress.h"
+#include "report.h"
 #include "screen.h"
 #include "show.h"
 #include "vector.h"
@@ -26,7 +27,7 @@ static const struct option SEARCH_OPTIONS[] = {
     {"field", 0, false, "NAME", "The vector field, when there are several."},
     {"exact", 0, false, NULL, "Brute force's answer, whatever index there is."},
     {"recall", 0, false, "R", "Part of the true hits wanted, up to 1; default 0.95."},
-    {"ef", 0, false, "N", "Beam width of the graph, instead of --recall."},
+    {"ef", 0, false, "N", "Beam width of the graph, instead of --recall: k to 8192."},
     {"threads", 0, false, "N", "Threads for many queries or a large scan; default 1."},
     {"timeout", 0, false, "MS", "Give up after so many milliseconds."},
     {"fields", 0, false, "A,B", "Show only these top-level fields."},
@@ -199,6 +200,8 @@ static int search_from_document(struct search *search, const char *field)
     search->like_skip = search->params.offset;
     search->params.k += search->params.offset + 1;
     if (search->params.k > OMENDB_K_MAX) search->params.k = OMENDB_K_MAX;
+    if (search->params.ef != 0 && search->params.ef < search->params.k)
+        search->params.ef = search->params.k;
     search->params.offset = 0;
     omendb_documents_destroy(documents);
     return CLI_OK;
@@ -286,7 +289,10 @@ static int print_result(const struct search *search)
                      shown == 1 ? "" : "s", screen_seconds(search->took).text,
                      screen_colour(STDOUT_FILENO, SCREEN_RESET));
         if (args_flag(search->args, "explain")) {
-            (void)printf("%s\n", omendb_hits_explain(search->hits));
+            json_t *explain = report_parse(omendb_hits_explain(search->hits));
+            (void)putchar('\n');
+            if (explain != NULL) report_print(explain);
+            json_decref(explain);
         }
     }
     return shown == 0 ? CLI_NEGATIVE : CLI_OK;
@@ -303,6 +309,10 @@ static bool take_options(struct search *search)
     uint64_t threads = 0;
     uint64_t timeout = 0;
     double recall = 0.0;
+    if (args_flag(args, "ef") + args_flag(args, "recall") + args_flag(args, "exact") > 1) {
+        (void)args_wrong(args, "only one of --exact, --recall and --ef");
+        return false;
+    }
     int sources = args_flag(args, "vector") + args_flag(args, "vector-file") +
                   args_flag(args, "like");
     if (sources != 1) {
@@ -311,7 +321,7 @@ static bool take_options(struct search *search)
     }
     if (!args_number(args, "k", 1, OMENDB_K_MAX, &k) ||
         !args_number(args, "offset", 0, OMENDB_K_MAX - k, &offset) ||
-        !args_number(args, "ef", 1, UINT32_MAX, &ef) ||
+        !args_number(args, "ef", k + offset, OMENDB_EF_MAX, &ef) ||
         !args_number(args, "threads", 1, 1024, &threads) ||
         !args_number(args, "timeout", 1, UINT32_MAX, &timeout) ||
         !args_real(args, "recall", 1e-6, 1.0, &recall)) {

@@ -42,12 +42,12 @@ bool ask_match_small(const char *json, size_t size)
 /* ---- Asking -------------------------------------------------------------------- */
 
 static omendb_hits *search(omendb_collection *collection, const float *query, const char *filter,
-                           uint32_t k)
+                           uint32_t k, uint32_t flags)
 {
     omendb_search_params params = OMENDB_SEARCH_PARAMS_INIT;
     omendb_hits *hits = NULL;
     omendb_error err = {0};
-    params.flags = OMENDB_WITH_DOCUMENTS;
+    params.flags = OMENDB_WITH_DOCUMENTS | flags;
     params.dim = READER_DIM;
     params.queries = query;
     params.query_count = 1;
@@ -68,7 +68,7 @@ static const float *vector_of(const struct reader_queries *queries, const char *
 
 void ask_first(omendb_collection *collection, const struct reader_queries *queries)
 {
-    omendb_hits_destroy(search(collection, queries->vectors, NULL, 10));
+    omendb_hits_destroy(search(collection, queries->vectors, NULL, 10, 0));
 }
 
 static int compare_doubles(const void *a, const void *b)
@@ -86,7 +86,7 @@ static double median_seconds(omendb_collection *collection, const float *query, 
     const double begin = screen_now();
     while (runs < RUNS_MAX && (runs < 5 || screen_now() - begin < 0.5)) {
         const double start = screen_now();
-        omendb_hits_destroy(search(collection, query, filter, k));
+        omendb_hits_destroy(search(collection, query, filter, k, 0));
         seconds[runs++] = screen_now() - start;
     }
     qsort(seconds, runs, sizeof seconds[0], compare_doubles);
@@ -140,7 +140,7 @@ void ask_show(omendb_collection *collection, const struct reader_queries *querie
     const float *query = vector_of(queries, question->text);
     const char *filter = question->filter.json;
     const double seconds = median_seconds(collection, query, filter, k);
-    omendb_hits *hits = search(collection, query, filter, k);
+    omendb_hits *hits = search(collection, query, filter, k, 0);
     (void)printf("\n   %s\"%s\"%s  %s%s%s\n", screen_style(SCREEN_BOLD), question->text,
                  screen_style(SCREEN_PLAIN), screen_style(SCREEN_DIM), screen_seconds(seconds).text,
                  screen_style(SCREEN_PLAIN));
@@ -245,7 +245,7 @@ size_t ask_verify(omendb_collection *collection, const struct reader_packages *p
                 nearest[count++] = (struct neighbour){distances[r], r};
             }
             qsort(nearest, count, sizeof *nearest, compare_neighbours);
-            omendb_hits *hits = search(collection, query, filters[f].json, k);
+            omendb_hits *hits = search(collection, query, filters[f].json, k, OMENDB_EXACT);
             const size_t wanted = count < k ? count : k;
             compare_hits(hits, packages, nearest, wanted, queries->texts[q]);
             compared += wanted;

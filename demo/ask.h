@@ -33,8 +33,8 @@ void ask_first(omendb_collection *collection, const struct reader_queries *queri
 void ask_show(omendb_collection *collection, const struct reader_queries *queries,
               const struct ask_question *question, uint32_t k);
 
-/* Compares the `k` best of every query under every filter with the plain loop's; returns how
- * many hits were compared. */
+/* Compares the `k` best of every query under every filter, asked for exactly, with the plain
+ * loop's; returns how many hits were compared. */
 size_t ask_verify(omendb_collection *collection, const struct reader_packages *packages,
                   const struct reader_queries *queries, const struct ask_filter *filters,
                   size_t filters_count, uint32_t k);

@@ -69,6 +69,21 @@ void load_batch(omendb_collection *collection, const struct reader_packages *pac
     load_must(omendb_collection_upsert(collection, &rows, &err), &err, "writing a batch");
 }
 
+static int show_indexed(void *context, uint64_t indexed, uint64_t total)
+{
+    (void)context;
+    if (total != 0) screen_bar(indexed, total);
+    return 0;
+}
+
+void load_wait(omendb_collection *collection)
+{
+    omendb_error err = {0};
+    load_must(omendb_collection_wait_indexed(collection, 0, show_indexed, NULL, &err), &err,
+              "indexing");
+    screen_bar_clear();
+}
+
 uint64_t load_stat(omendb *db, const char *key)
 {
     omendb_error err = {0};

@@ -23,6 +23,9 @@ omendb_collection *load_collection(omendb *db, const char *name);
 void load_batch(omendb_collection *collection, const struct reader_packages *packages, size_t begin,
                 size_t count);
 
+/* Waits until the graph holds every vector, behind a bar. Searches don't need it to be right. */
+void load_wait(omendb_collection *collection);
+
 /* A number of omendb_stats(), by its key (with quotes and colon); the first one of that name. */
 uint64_t load_stat(omendb *db, const char *key);
 

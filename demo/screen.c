@@ -131,7 +131,9 @@ struct screen_text screen_bytes(uint64_t value)
 struct screen_text screen_seconds(double value)
 {
     struct screen_text out;
-    if (value < 0.00995) {
+    if (value < 0.0000995) {
+        (void)snprintf(out.text, sizeof out.text, "%.0f us", value * 1e6);
+    } else if (value < 0.00995) {
         (void)snprintf(out.text, sizeof out.text, "%.2f ms", value * 1e3);
     } else if (value < 0.9995) {
         (void)snprintf(out.text, sizeof out.text, "%.0f ms", value * 1e3);

@@ -46,7 +46,7 @@ struct screen_text {
 };
 struct screen_text screen_count(uint64_t value); /* 12,345 */
 struct screen_text screen_bytes(uint64_t value); /* 14.6 MB; decimal, as disks are sold */
-struct screen_text screen_seconds(double value); /* 0.42 ms, 17 ms, 1.3 s */
+struct screen_text screen_seconds(double value); /* 17 us, 0.42 ms, 17 ms, 1.3 s */
 
 double screen_now(void); /* Seconds of a clock that never goes back. */
 

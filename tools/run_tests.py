@@ -219,7 +219,10 @@ def tree(run):
     status, output = run.command([
         sys.executable, "tools/check_tree.py", "--library", BUILD / "release/libomendb.so",
         "--objects", BUILD / "release/CMakeFiles/omendb_objects.dir/src"])
-    return [count_lines("check_tree", status, output)]
+    outcomes = [count_lines("check_tree", status, output)]
+    status, output = run.command([sys.executable, "tools/count_prefetches.py", "--library",
+                                  BUILD / "release/libomendb.so"])
+    return outcomes + [count_lines("count_prefetches", status, output)]
 
 
 def both_compilers(run):
@@ -282,6 +285,7 @@ def suites():
     return [
         ("tree", ["tools/check_tree.py"], tree),
         ("tree-rules", ["tests/tree/*_test.py"], unittest_folder("tests/tree")),
+        ("bench-tools", ["tests/bench/*_test.py"], unittest_folder("tests/bench")),
         ("clang", ["src/*/*.c"], both_compilers),
         ("asan", ["tests/*/*_test.c"],
          programs("asan", lambda _, labels: not {"sim", "crash", "format"} & set(labels))),

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs the kernel tests as an ARM program: cross-compiled, linked statically, under user-mode qemu,
+# Runs the tests of kernels and walks as an ARM program: cross-compiled, linked statically, under user-mode qemu,
 # on a processor with the dot product instructions and on one without. Prints "skipped" and
 # succeeds where the tools are missing. (AVX-512 has no such stand-in: qemu-x86_64 can't run it, so
 # that kernels_test itself says "skipped avx512" on a processor without it.)
@@ -26,13 +26,21 @@ else
     trap 'rm -rf "$folder"' EXIT
 fi
 
-for test in kernels_test distance_test; do
+vector=$root/src/index/vector
+graph="$root/src/base/alloc.c $root/src/base/status.c $vector/codes.c $vector/rotate.c
+    $vector/graph.c $vector/graph_search.c"
+for test in kernels_test distance_test graph_kernels_test graph_walk_test; do
+    case $test in
+    graph_kernels_test) more=$graph ;; # It includes the files of the instruction sets.
+    graph_walk_test) more="$graph $vector/graph_portable.c $vector/graph_neon.c" ;;
+    *) more= ;;
+    esac
     # shellcheck disable=SC2086
     "$compiler" -std=c17 -D_GNU_SOURCE -O2 -g -static -ffp-contract=off -fno-math-errno \
         -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Werror ${EXTRA_CFLAGS:-} \
         -I"$root/include" -I"$root/src" -I"$root/tests" \
-        "$root/tests/unit/$test.c" "$root"/src/simd/*.c "$root/src/os/cpu.c" \
-        -lm -o "$folder/${test}_arm"
+        "$root/tests/unit/$test.c" $more "$root"/src/simd/*.c "$root/src/os/cpu.c" \
+        -lm -lpthread -o "$folder/${test}_arm"
     for processor in max cortex-a53; do
         echo "# $test on qemu-aarch64 -cpu $processor"
         "$qemu" -cpu "$processor" "$folder/${test}_arm"

@@ -4,6 +4,7 @@
 #include "api/handles.h"
 #include "base/alloc.h"
 #include "doc/json.h"
+#include "query/indexes.h"
 
 omendb_status omendb_collection_create(omendb *db, const char *name, const omendb_schema *schema,
                                        omendb_collection **out, omendb_error *err)
@@ -15,6 +16,11 @@ omendb_status omendb_collection_create(omendb *db, const char *name, const omend
     TRY(handles_check_writable(db, err));
     TRY(schema_check_name("collection", name, err));
     TRY(schema_create(schema, &taken, err));
+    const omendb_status status = indexes_check(taken, err);
+    if (status != OMENDB_OK) {
+        schema_destroy(taken);
+        return status;
+    }
     TRY(store_collection_create(db->store, name, taken, &collection, err));
     if (out == NULL) {
         collection_unpin(collection);
@@ -69,7 +75,10 @@ static omendb_status describe(struct buffer *text, struct collection *collection
     TRY(buffer_append_format(
         text, err, ",\"count\":%llu,",
         (unsigned long long)atomic_load_acquire_u64(&collection->published_count)));
-    TRY(schema_describe(collection->schema, text, err));
+    omendb_index indexes[OMENDB_VECTOR_FIELDS_MAX];
+    for (uint32_t i = 0; i < collection->schema->vectors_count; i++)
+        indexes[i] = indexes_get(collection, i);
+    TRY(schema_describe(collection->schema, indexes, text, err));
     return buffer_append_text(text, "}", err);
 }
 

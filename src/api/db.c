@@ -31,14 +31,16 @@ static omendb_status read_options(const omendb_options *from, struct store_optio
     if (options.interval_ms > DB_INTERVAL_MS_MAX)
         return fail(err, OMENDB_ERR_ARGUMENT, "options: interval_ms %u, at most %d",
                     options.interval_ms, DB_INTERVAL_MS_MAX);
-    if (options.flags_reserved != 0)
-        return fail(err, OMENDB_ERR_ARGUMENT, "options: flags_reserved must be 0");
+    if (options.index_threads > OMENDB_INDEX_THREADS_MAX)
+        return fail(err, OMENDB_ERR_ARGUMENT, "options: index_threads %u, at most %u",
+                    options.index_threads, OMENDB_INDEX_THREADS_MAX);
     out->flags = options.flags;
     out->durability = options.durability != OMENDB_DURABILITY_DEFAULT ? options.durability
                                                                       : OMENDB_DURABILITY_FULL;
     out->interval_ms = options.interval_ms != 0 ? options.interval_ms : DB_INTERVAL_MS;
     out->wal_size_max = options.wal_size_max != 0 ? options.wal_size_max : DB_WAL_SIZE_MAX;
     out->wal_segment_size = DB_WAL_SEGMENT_SIZE;
+    out->index_threads = options.index_threads;
     return OMENDB_OK;
 }
 

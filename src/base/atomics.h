@@ -56,6 +56,11 @@ static inline uint32_t atomic_add_u32(atomic_u32 *at, uint32_t value) /* Returns
     return atomic_fetch_add_explicit(at, value, memory_order_acq_rel);
 }
 
+static inline uint32_t atomic_swap_u32(atomic_u32 *at, uint32_t value) /* Returns the old value. */
+{
+    return atomic_exchange_explicit(at, value, memory_order_acq_rel);
+}
+
 static inline uint32_t atomic_sub_u32(atomic_u32 *at, uint32_t value) /* Returns the old value. */
 {
     return atomic_fetch_sub_explicit(at, value, memory_order_acq_rel);

@@ -18,10 +18,14 @@
  *     +4        the vectors:  u8 type, u8 metric, u8 name size, u8 options size, u32 dim, name
  *               the fields:   u8 type, u8 name size, u16 options size, name
  *
- * Options (u8 of a vector, u16 of a field: the size of what would follow the name) are for later
- * versions: analyzers, uniqueness, index choices. This one writes 0 and refuses others.
+ * Options follow the name; the u8 of a vector and the u16 of a field is their size. A vector's are
+ * absent or one byte, its omendb_index, not 0. More, and a field's, are for later versions:
+ * analyzers, uniqueness. This one writes none of them and refuses others.
  */
 enum { ENCODED_VERSION = 1, HEAD_SIZE = 4, VECTOR_HEAD_SIZE = 8, FIELD_HEAD_SIZE = 4 };
+
+/* What omendb_vector_field began with; it has grown since. */
+enum { VECTOR_FIELD_SIZE_FIRST = offsetof(omendb_vector_field, index) };
 
 _Static_assert(OMENDB_NAME_SIZE_MAX <= UINT8_MAX, "a name's size is one byte");
 _Static_assert(OMENDB_VECTOR_FIELDS_MAX <= UINT8_MAX, "vectors_count is one byte");
@@ -31,6 +35,7 @@ _Static_assert(SCHEMA_FIELDS_MAX <= UINT16_MAX, "fields_count is two bytes");
 
 static const char *const type_names[] = {"f32", "f16", "bf16", "i8", "u8", "bit", "f64"};
 static const char *const metric_names[] = {"l2", "cosine", "ip", "hamming"};
+static const char *const index_names[] = {"default", "fast", "compact", "exact"};
 static const char *const field_type_names[] = {"any",  "bool",  "int",   "float", "string",
                                                "text", "bytes", "array", "object"};
 
@@ -42,6 +47,11 @@ const char *schema_type_name(omendb_type type)
 const char *schema_metric_name(omendb_metric metric)
 {
     return metric < COUNT_OF(metric_names) ? metric_names[metric] : "unknown";
+}
+
+const char *schema_index_name(omendb_index index)
+{
+    return index < COUNT_OF(index_names) ? index_names[index] : "unknown";
 }
 
 const char *schema_field_type_name(omendb_field_type type)
@@ -129,6 +139,9 @@ static omendb_status check_vector(const struct schema_vector *vector, omendb_err
         return fail(err, OMENDB_ERR_ARGUMENT,
                     "vector field \"%s\": type %s doesn't go with metric %s", vector->name,
                     schema_type_name(vector->type), schema_metric_name(vector->metric));
+    if (vector->index > OMENDB_INDEX_EXACT)
+        return fail(err, OMENDB_ERR_ARGUMENT, "vector field \"%s\": unknown index %u", vector->name,
+                    vector->index);
     return OMENDB_OK;
 }
 
@@ -173,18 +186,43 @@ static omendb_status check_struct_size(const char *what, uint32_t size, size_t w
                 what, size, wanted);
 }
 
+/* Element i of the caller's array, whose elements are as long as its header says. */
+static omendb_status read_vector_field(const omendb_schema *from, uint32_t i,
+                                       omendb_vector_field *out, omendb_error *err)
+{
+    const uint32_t stride = from->vectors[0].struct_size;
+    if (stride < VECTOR_FIELD_SIZE_FIRST || stride > 1024 || stride % 8 != 0)
+        return check_struct_size("vector field", stride, sizeof *out, err);
+    const uint8_t *given = (const uint8_t *)from->vectors + (size_t)i * stride;
+    uint32_t size;
+    memcpy(&size, given, sizeof size);
+    TRY(check_struct_size("vector field", size, stride, err));
+    for (size_t at = sizeof *out; at < stride; at++) {
+        if (given[at] != 0)
+            return fail(err, OMENDB_ERR_UNSUPPORTED,
+                        "vector field: byte %zu belongs to a member that version %s doesn't know",
+                        at, OMENDB_VERSION_STRING);
+    }
+    *out = (omendb_vector_field){.struct_size = stride};
+    memcpy(out, given, stride < sizeof *out ? stride : sizeof *out);
+    if (out->reserved != 0)
+        return fail(err, OMENDB_ERR_ARGUMENT, "vector field: reserved must be 0");
+    return OMENDB_OK;
+}
+
 /* Copies what the caller gave; the names are sound afterwards. */
 static omendb_status copy_in(struct schema *schema, const omendb_schema *from, omendb_error *err)
 {
     for (uint32_t i = 0; i < schema->vectors_count; i++) {
-        const omendb_vector_field *given = &from->vectors[i];
+        omendb_vector_field given;
         struct schema_vector *vector = &schema->vectors[i];
-        TRY(check_struct_size("vector field", given->struct_size, sizeof *given, err));
-        TRY(schema_check_name("vector field", given->name, err));
-        memcpy(vector->name, given->name, strlen(given->name) + 1);
-        vector->type = given->type;
-        vector->metric = given->metric;
-        vector->dim = given->dim;
+        TRY(read_vector_field(from, i, &given, err));
+        TRY(schema_check_name("vector field", given.name, err));
+        memcpy(vector->name, given.name, strlen(given.name) + 1);
+        vector->type = given.type;
+        vector->metric = given.metric;
+        vector->index = given.index;
+        vector->dim = given.dim;
     }
     for (uint32_t i = 0; i < schema->fields_count; i++) {
         const omendb_field *given = &from->fields[i];
@@ -243,7 +281,8 @@ omendb_status schema_encode(const struct schema *schema, struct buffer *out, ome
 {
     size_t size = HEAD_SIZE;
     for (uint32_t i = 0; i < schema->vectors_count; i++)
-        size += VECTOR_HEAD_SIZE + strlen(schema->vectors[i].name);
+        size += VECTOR_HEAD_SIZE + strlen(schema->vectors[i].name) +
+                (schema->vectors[i].index != OMENDB_INDEX_DEFAULT);
     for (uint32_t i = 0; i < schema->fields_count; i++)
         size += FIELD_HEAD_SIZE + strlen(schema->fields[i].name);
     TRY(buffer_reserve(out, size, err));
@@ -258,10 +297,11 @@ omendb_status schema_encode(const struct schema *schema, struct buffer *out, ome
         to[0] = (uint8_t)vector->type;
         to[1] = (uint8_t)vector->metric;
         to[2] = (uint8_t)name_size;
-        to[3] = 0;
+        to[3] = vector->index != OMENDB_INDEX_DEFAULT;
         store_le32(to + 4, vector->dim);
         memcpy(to + VECTOR_HEAD_SIZE, vector->name, name_size);
         to += VECTOR_HEAD_SIZE + name_size;
+        if (vector->index != OMENDB_INDEX_DEFAULT) *to++ = (uint8_t)vector->index;
     }
     for (uint32_t i = 0; i < schema->fields_count; i++) {
         const struct schema_field *field = &schema->fields[i];
@@ -306,12 +346,17 @@ static omendb_status decode_body(struct schema *schema, const uint8_t **at, cons
         struct schema_vector *vector = &schema->vectors[i];
         const uint8_t *head = *at;
         if (end - head < VECTOR_HEAD_SIZE) return cut_off(err);
-        if (head[3] != 0) return newer_version(err);
+        if (head[3] > 1) return newer_version(err);
         vector->type = head[0];
         vector->metric = head[1];
         vector->dim = load_le32(head + 4);
         *at += VECTOR_HEAD_SIZE;
         TRY(decode_name(at, end, head[2], vector->name, err));
+        if (head[3] == 0) continue;
+        if (*at == end) return cut_off(err);
+        vector->index = *(*at)++;
+        if (vector->index == OMENDB_INDEX_DEFAULT || vector->index > OMENDB_INDEX_EXACT)
+            return newer_version(err);
     }
     for (uint32_t i = 0; i < schema->fields_count; i++) {
         const uint8_t *head = *at;
@@ -360,15 +405,17 @@ static omendb_status describe_name(struct buffer *out, bool first, const char *n
     return json_append_string(out, name, strlen(name), err);
 }
 
-omendb_status schema_describe(const struct schema *schema, struct buffer *out, omendb_error *err)
+omendb_status schema_describe(const struct schema *schema, const omendb_index *indexes,
+                              struct buffer *out, omendb_error *err)
 {
     TRY(buffer_append_text(out, "\"vectors\":[", err));
     for (uint32_t i = 0; i < schema->vectors_count; i++) {
         const struct schema_vector *vector = &schema->vectors[i];
         TRY(describe_name(out, i == 0, vector->name, err));
-        TRY(buffer_append_format(out, err, ",\"dim\":%u,\"type\":\"%s\",\"metric\":\"%s\"}",
-                                 vector->dim, schema_type_name(vector->type),
-                                 schema_metric_name(vector->metric)));
+        TRY(buffer_append_format(
+            out, err, ",\"dim\":%u,\"type\":\"%s\",\"metric\":\"%s\",\"index\":\"%s\"}",
+            vector->dim, schema_type_name(vector->type), schema_metric_name(vector->metric),
+            schema_index_name(indexes != NULL ? indexes[i] : vector->index)));
     }
     TRY(buffer_append_text(out, "],\"fields\":[", err));
     for (uint32_t i = 0; i < schema->fields_count; i++) {

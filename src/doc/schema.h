@@ -18,6 +18,7 @@ struct schema_vector {
     char name[OMENDB_NAME_SIZE_MAX + 1];
     omendb_type type;
     omendb_metric metric;
+    omendb_index index; /* As it was made; may have been switched since (index/). */
     uint32_t dim;
     uint32_t size; /* Bytes of one stored vector: dim x element, (dim + 7) / 8 for bits. */
 };
@@ -37,7 +38,8 @@ struct schema {
 enum { SCHEMA_FIELDS_MAX = 256 };
 
 /* Checks and copies what the caller gave (NULL: no vectors, no declared fields).
- * Errors: ARGUMENT (names, duplicates, dim, type, metric, struct_size), NOMEM. */
+ * Errors: ARGUMENT (names, duplicates, dim, type, metric, index, struct_size), UNSUPPORTED (members
+ * of a later version are in use), NOMEM. */
 omendb_status schema_create(const omendb_schema *from, struct schema **out, omendb_error *err);
 void schema_destroy(struct schema *schema);
 
@@ -46,8 +48,10 @@ omendb_status schema_encode(const struct schema *schema, struct buffer *out, ome
 omendb_status schema_decode(const uint8_t *bytes, size_t size, size_t *used, struct schema **out,
                             omendb_error *err);
 
-/* Appends "vectors":[...],"fields":[...] (no braces) as in omendb_collection_describe(). */
-omendb_status schema_describe(const struct schema *schema, struct buffer *out, omendb_error *err);
+/* Appends "vectors":[...],"fields":[...] (no braces) as in omendb_collection_describe().
+ * indexes: [vectors_count] what each field has now; NULL: as they were made. */
+omendb_status schema_describe(const struct schema *schema, const omendb_index *indexes,
+                              struct buffer *out, omendb_error *err);
 
 /* Index of the vector field `name` (NULL: the only one), or ARGUMENT / NOT_FOUND. */
 omendb_status schema_vector_index(const struct schema *schema, const char *name, uint32_t *out,
@@ -64,6 +68,7 @@ omendb_status schema_check_name(const char *what, const char *name, omendb_error
 size_t schema_vector_size(omendb_type type, uint32_t dim);
 const char *schema_type_name(omendb_type type);       /* "f32" ... */
 const char *schema_metric_name(omendb_metric metric); /* "l2" ... */
+const char *schema_index_name(omendb_index index);    /* "fast" ... */
 const char *schema_field_type_name(omendb_field_type type);
 
 #endif /* DOC_SCHEMA_H */

@@ -9,6 +9,8 @@
  *                   opening takes milliseconds whatever the size.
  *     node_reserve  all that may fail for one vector: growth, loading blocks, memory.
  *     node_write    the vector itself. Can't fail.
+ *     node_freed    a node that the index holds has lost its last document. Can't fail.
+ *     work          what is done outside batches, piece by piece; without the lock (store/host.h).
  *     detach        memory only.
  *
  * Rules
@@ -31,8 +33,8 @@
  *     verify       compares the index with the truth; reports, never repairs
  *     checkpoint   nothing: rule 1
  *
- * There is vector/ so far: vector_index.h (hooks, codes in arrays, verify) and flat.h (exact search
- * and its estimate).
+ * There is vector/ so far: vector_index.h (hooks, codes in arrays, verify), vector_search.h (which
+ * way), flat.h (exact search and its estimate), graph_index.h (the graph).
  *
  * Include order: this folder stands on store/ and below; the kinds of index never include each
  * other.

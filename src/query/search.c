@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "index/vector/flat.h"
+#include "query/explain.h"
 #include "query/params.h"
 #include "query/run.h"
 #include "query/vectors.h"
@@ -25,6 +25,8 @@ enum {
     QUERY_ALIGN = 64
 };
 
+_Static_assert(OMENDB_EF_MAX == GRAPH_EFFORT_MAX, "ef as promised");
+
 enum verdict { VERDICT_UNKNOWN, VERDICT_PASSES, VERDICT_FAILS };
 
 /* Memory of searches, kept in the workspace. */
@@ -33,7 +35,7 @@ struct search_space {
     size_t queries_capacity; /* Bytes: strides differ from field to field. */
     float *floats;           /* [dim] */
     size_t floats_capacity;
-    struct flat_query *asked; /* [slice] */
+    struct vector_query *asked; /* [slice] */
     size_t asked_capacity;
     struct flat_hit *hits; /* [slice][k + offset] */
     size_t hits_capacity;
@@ -41,7 +43,7 @@ struct search_space {
     size_t found_capacity;
     atomic_u8 *verdicts; /* [verdicts_count], enum verdict. Any thread of the search; relaxed. */
     size_t verdicts_capacity;
-    struct flat_workspace workspaces[SEARCH_THREADS_MAX];
+    struct vector_workspace workspaces[SEARCH_THREADS_MAX];
 };
 
 struct searching {
@@ -54,7 +56,7 @@ struct searching {
     size_t stride;               /* Bytes between converted queries. */
     size_t slice;                /* Queries that go to the index at once. */
     uint32_t verdicts_count;     /* 0: verdicts aren't kept. */
-    struct flat_stats stats;
+    struct vector_stats stats;
 };
 
 /* Who takes what the index found. */
@@ -73,7 +75,8 @@ static void search_space_destroy(struct search_space *space)
     alloc_free(space->hits);
     alloc_free(space->found);
     alloc_free(space->verdicts);
-    for (uint32_t i = 0; i < SEARCH_THREADS_MAX; i++) flat_workspace_deinit(&space->workspaces[i]);
+    for (uint32_t i = 0; i < SEARCH_THREADS_MAX; i++)
+        vector_workspace_deinit(&space->workspaces[i]);
     alloc_free(space);
 }
 
@@ -87,6 +90,10 @@ static omendb_status check_numbers(omendb_search_params *params, omendb_error *e
                     params->k, params->offset, OMENDB_K_MAX);
     if (!(params->recall >= 0.0f && params->recall <= 1.0f))
         return fail(err, OMENDB_ERR_ARGUMENT, "search: recall must lie in (0, 1]");
+    if (params->ef != 0 && (params->ef < params->k + params->offset || params->ef > OMENDB_EF_MAX))
+        return fail(err, OMENDB_ERR_ARGUMENT,
+                    "search: ef %u, must lie between k + offset = %u and %u", params->ef,
+                    params->k + params->offset, OMENDB_EF_MAX);
     if (params->query_count == 0 || params->queries == NULL)
         return fail(err, OMENDB_ERR_ARGUMENT, "search: no queries");
     if (params->threads == 0) params->threads = 1;
@@ -212,22 +219,25 @@ static omendb_status search_slice(struct searching *searching, size_t first, uin
     for (uint32_t i = 0; i < count; i++) {
         uint8_t *vector = space->queries + i * searching->stride;
         TRY(convert_query(searching, first + i, vector, err));
-        space->asked[i] = (struct flat_query){.collection = searching->run.exec->collection,
-                                              .field = searching->field_index,
-                                              .k = searching->k_total,
-                                              .vector = vector,
-                                              .sequence = searching->run.snapshot.sequence,
-                                              .passes = searching->run.filtered ? search_passes
-                                                                                : NULL,
-                                              .passes_context = searching,
-                                              .interrupted = search_interrupted,
-                                              .interrupted_context = searching};
+        space->asked[i] = (struct vector_query){
+            .flat = {.collection = searching->run.exec->collection,
+                     .field = searching->field_index,
+                     .k = searching->k_total,
+                     .vector = vector,
+                     .sequence = searching->run.snapshot.sequence,
+                     .passes = searching->run.filtered ? search_passes : NULL,
+                     .passes_context = searching,
+                     .interrupted = search_interrupted,
+                     .interrupted_context = searching},
+            .recall = searching->params.recall,
+            .ef = searching->params.ef,
+            .exact = (searching->params.flags & OMENDB_EXACT) != 0};
     }
     if (count == 1 && searching->params.threads == 1)
-        return flat_search(space->asked, space->workspaces, space->hits, space->found,
-                           &searching->stats, err);
-    return flat_search_batch(space->asked, count, searching->params.threads, space->workspaces,
-                             space->hits, space->found, &searching->stats, err);
+        return vector_search(space->asked, space->workspaces, space->hits, space->found,
+                             &searching->stats, err);
+    return vector_search_batch(space->asked, count, searching->params.threads, space->workspaces,
+                               space->hits, space->found, &searching->stats, err);
 }
 
 /* Runs all queries and hands over what each found, in order. */
@@ -287,17 +297,14 @@ static omendb_status take_into_result(void *context, const struct searching *sea
 static omendb_status search_explain(const struct searching *searching, struct buffer *out,
                                     omendb_error *err)
 {
-    const struct flat_stats *stats = &searching->stats;
-    TRY(buffer_append_format(
-        out, err,
-        "{\"plan\":\"exact scan\",\"snapshot\":%llu,\"queries\":%zu,\"k\":%u,\"offset\":%u,"
-        "\"nodes\":%llu,\"candidates\":%llu,\"reranked\":%llu,\"filtered_out\":%llu,"
-        "\"recall_expected\":1.0,\"exact\":true,\"threads\":%u,\"kernels\":\"%s\"}",
-        (unsigned long long)searching->run.snapshot.sequence, searching->params.query_count,
-        searching->params.k, searching->params.offset, (unsigned long long)stats->scanned,
-        (unsigned long long)stats->candidates, (unsigned long long)stats->refined,
-        (unsigned long long)stats->filtered, searching->params.threads,
-        searching->run.exec->kernels->name));
+    const struct explain explain = {.sequence = searching->run.snapshot.sequence,
+                                    .query_count = searching->params.query_count,
+                                    .k = searching->params.k,
+                                    .offset = searching->params.offset,
+                                    .threads = searching->params.threads,
+                                    .kernels = searching->run.exec->kernels->name,
+                                    .stats = &searching->stats};
+    TRY(explain_write(&explain, out, err));
     return buffer_append_zeros(out, 1, err);
 }
 

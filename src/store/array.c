@@ -66,7 +66,7 @@ omendb_status array_init(struct array *array, struct space *space, uint32_t kind
                          uint32_t stride, bool hot, omendb_error *err)
 {
     assert(stride >= 1 && stride <= BLOCK_SIZE);
-    assert(!hot || stride % 8 == 0);
+    assert(!hot || stride % 4 == 0);
     *array = (struct array){.space = space,
                             .kind = kind,
                             .field = field,
@@ -75,13 +75,14 @@ omendb_status array_init(struct array *array, struct space *space, uint32_t kind
                             .hot = hot};
     atomic_store_relaxed_u32(&array->all_resident, 1);
     TRY(mutex_init(&array->load_mutex, err));
-    const omendb_status status = mutex_init(&array->freeze_mutex, err);
-    if (status != OMENDB_OK) {
-        mutex_deinit(&array->load_mutex);
-        return status;
+    omendb_status status = mutex_init(&array->freeze_mutex, err);
+    if (status == OMENDB_OK) {
+        status = condition_init(&array->loaded, err);
+        array->locks_made = status == OMENDB_OK;
+        if (!array->locks_made) mutex_deinit(&array->freeze_mutex);
     }
-    array->mutexes_made = true;
-    return OMENDB_OK;
+    if (!array->locks_made) mutex_deinit(&array->load_mutex);
+    return status;
 }
 
 void array_deinit(struct array *array)
@@ -112,7 +113,9 @@ void array_deinit(struct array *array)
     alloc_free(array->dropped);
     alloc_free(array->leaves);
     alloc_free(array->leaf_loaded);
-    if (array->mutexes_made) {
+    alloc_free(array->loading);
+    if (array->locks_made) {
+        condition_deinit(&array->loaded);
         mutex_deinit(&array->load_mutex);
         mutex_deinit(&array->freeze_mutex);
     }
@@ -156,7 +159,7 @@ static omendb_status commit_to(struct array *array, uint32_t blocks, omendb_erro
     const size_t size = (wanted - array->committed + MEMORY_STEP - 1) & ~(size_t)(MEMORY_STEP - 1);
     void *base = array->hot ? (void *)array->base : (void *)array->chunks;
     TRY(memory_commit(base, array->committed, size, err));
-    if (array->hot && array->committed >= huge_from)
+    if (array->hot && array->committed + size > huge_from)
         memory_prefer_huge(base, array->committed, size);
     array->committed += size;
     return OMENDB_OK;
@@ -175,8 +178,11 @@ omendb_status array_grow(struct array *array, uint64_t count, omendb_error *err)
     const uint32_t words = (blocks + 63) / 64;
     TRY(commit_to(array, blocks, err));
     mutex_lock(&array->load_mutex);
-    const bool grown = alloc_grow(&array->refs, &array->refs_capacity, blocks, sizeof *array->refs);
+    const bool grown =
+        alloc_grow(&array->refs, &array->refs_capacity, blocks, sizeof *array->refs) &&
+        alloc_grow(&array->loading, &array->loading_capacity, words, sizeof *array->loading);
     if (grown) memset(array->refs + before, 0, (blocks - before) * sizeof *array->refs);
+    for (uint32_t word = array->words; grown && word < words; word++) array->loading[word] = 0;
     mutex_unlock(&array->load_mutex);
     if (!grown || !alloc_grow(&array->dirty, &array->dirty_capacity, words, 8) ||
         !alloc_grow(&array->owned, &array->owned_capacity, words, 8) ||
@@ -222,54 +228,117 @@ static omendb_status named(const struct array *array, uint32_t block, omendb_sta
                        ((unsigned long long)block + 1) * array->per_block - 1);
 }
 
-const void *array_read_slow(struct array *array, uint32_t block, omendb_error *err)
+/* Under load_mutex: the refs of the absent blocks from `block` on that one read can bring in: they
+ * lie one behind the other in the file, or are all holes. At least one, at most `max`. */
+static omendb_status run_find(struct array *array, uint32_t block, uint32_t max,
+                              struct block_ref *refs, uint32_t *count, omendb_error *err)
+{
+    const uint32_t end = atomic_load_acquire_u32(&array->block_count);
+    uint32_t found = 1;
+    TRY(array_ref_load(array, block, &refs[0], err));
+    for (; found < max && block + found < end; found++) {
+        const uint32_t next = block + found;
+        const uint64_t resident = atomic_load_acquire_u64(&array->resident[next / 64]);
+        const uint32_t wanted = refs[0].block != BLOCK_NONE ? refs[0].block + found : BLOCK_NONE;
+        if ((resident >> (next % 64) & 1) != 0 || bit_get(array->loading, next)) break;
+        /* An unreadable leaf is the business of who wants that block. */
+        if (array_ref_load(array, next, &refs[found], NULL) != OMENDB_OK) break;
+        if (refs[found].block != wanted) break;
+    }
+    *count = found;
+    return OMENDB_OK;
+}
+
+/* Makes a block of a hot array resident, and up to max - 1 behind it in the same read. Who wants a
+ * block that another thread is reading waits for it: read twice, the second could undo a change. */
+static omendb_status run_load(struct array *array, uint32_t block, uint32_t max, omendb_error *err)
+{
+    struct block_ref refs[ARRAY_RUN_BLOCKS];
+    uint32_t count = 0, good = 0;
+    const uint64_t bit = UINT64_C(1) << (block % 64);
+    assert(max >= 1 && max <= ARRAY_RUN_BLOCKS);
+    mutex_lock(&array->load_mutex);
+    while (bit_get(array->loading, block)) condition_wait(&array->loaded, &array->load_mutex);
+    if ((atomic_load_acquire_u64(&array->resident[block / 64]) & bit) != 0) {
+        mutex_unlock(&array->load_mutex);
+        return OMENDB_OK;
+    }
+    omendb_status status = run_find(array, block, max, refs, &count, err);
+    for (uint32_t i = 0; i < count; i++) bit_set(array->loading, block + i);
+    mutex_unlock(&array->load_mutex);
+    if (status != OMENDB_OK) return named(array, block, status, err);
+    if (refs[0].block == BLOCK_NONE) good = count; /* Never written: zeros. */
+    else
+        status = space_read_blocks(array->space, refs, count,
+                                   array->base + (size_t)block * BLOCK_SIZE, &good, err);
+    mutex_lock(&array->load_mutex);
+    for (uint32_t i = 0; i < count; i++) bit_clear(array->loading, block + i);
+    for (uint32_t i = block; i < block + good; i++) /* with array_read() */
+        (void)atomic_or_u64(&array->resident[i / 64], UINT64_C(1) << (i % 64));
+    condition_wake_all(&array->loaded);
+    mutex_unlock(&array->load_mutex);
+    /* Only the first one was asked for. */
+    return good != 0 ? OMENDB_OK : named(array, block, status, err);
+}
+
+/* How many blocks to read at once when `block` is absent: as many as lie before it in memory, so
+ * that a scan soon reads in long runs and a look-up here and there doesn't. */
+static uint32_t run_wanted(const struct array *array, uint32_t block)
+{
+    uint32_t before = 0;
+    while (before < ARRAY_RUN_BLOCKS && before < block) {
+        const uint32_t at = block - 1 - before;
+        if ((atomic_load_relaxed_u64(&array->resident[at / 64]) >> (at % 64) & 1) == 0) break;
+        before++;
+    }
+    return before != 0 ? before : 1;
+}
+
+static const void *read_hot(struct array *array, uint32_t block, omendb_error *err)
+{
+    if (run_load(array, block, run_wanted(array, block), err) != OMENDB_OK) return NULL;
+    return array->base + (size_t)block * BLOCK_SIZE;
+}
+
+static const void *read_cold(struct array *array, uint32_t block, omendb_error *err)
 {
     struct block_ref ref = {0};
-    const void *memory = NULL;
-    if (block >= atomic_load_acquire_u32(&array->block_count)) {
-        (void)fail(err, OMENDB_ERR_CORRUPT, "array %u has no block %u", array->kind, block);
-        return NULL;
-    }
-    mutex_lock(&array->load_mutex);
     omendb_status status = OMENDB_OK;
-    if (array->hot) {
-        uint8_t *at = array->base + (size_t)block * BLOCK_SIZE;
-        const uint64_t bit = UINT64_C(1) << (block % 64);
-        if ((atomic_load_acquire_u64(&array->resident[block / 64]) & bit) == 0) {
-            status = array_ref_load(array, block, &ref, err);
-            if (status == OMENDB_OK && ref.block != BLOCK_NONE)
-                status = space_read_block(array->space, ref, at, err);
-            if (status == OMENDB_OK) /* with array_read() */
-                (void)atomic_or_u64(&array->resident[block / 64], bit);
-        }
-        if (status == OMENDB_OK) memory = at;
-    } else {
-        memory = atomic_load_acquire_pointer(&array->chunks[block]);
-        if (memory == NULL) {
-            const uint8_t *mapped = NULL;
-            status = array_ref_load(array, block, &ref, err);
-            if (status == OMENDB_OK && ref.block != BLOCK_NONE) {
-                void *expected = NULL;
-                union {
-                    const uint8_t *read;
-                    void *pointer;
-                } view;
-                status = space_map_block(array->space, ref, &mapped, err);
-                view.read = mapped;
-                if (status == OMENDB_OK) {
-                    /* The writer may have put an owned copy there meanwhile: then use that. */
-                    if (atomic_swap_if_pointer(&array->chunks[block], &expected, view.pointer))
-                        memory = mapped;
-                    else memory = expected;
-                }
-            } else if (status == OMENDB_OK) {
-                (void)fail(err, OMENDB_OK, "a hole");
+    mutex_lock(&array->load_mutex);
+    const void *memory = atomic_load_acquire_pointer(&array->chunks[block]);
+    if (memory == NULL) {
+        const uint8_t *mapped = NULL;
+        status = array_ref_load(array, block, &ref, err);
+        if (status == OMENDB_OK && ref.block != BLOCK_NONE) {
+            void *expected = NULL;
+            union {
+                const uint8_t *read;
+                void *pointer;
+            } view;
+            status = space_map_block(array->space, ref, &mapped, err);
+            view.read = mapped;
+            if (status == OMENDB_OK) {
+                /* The writer may have put an owned copy there meanwhile: then use that. */
+                if (atomic_swap_if_pointer(&array->chunks[block], &expected, view.pointer))
+                    memory = mapped;
+                else memory = expected;
             }
+        } else if (status == OMENDB_OK) {
+            (void)fail(err, OMENDB_OK, "a hole");
         }
     }
     mutex_unlock(&array->load_mutex);
     if (status != OMENDB_OK) (void)named(array, block, status, err);
     return memory;
+}
+
+const void *array_read_slow(struct array *array, uint32_t block, omendb_error *err)
+{
+    if (block >= atomic_load_acquire_u32(&array->block_count)) {
+        (void)fail(err, OMENDB_ERR_CORRUPT, "array %u has no block %u", array->kind, block);
+        return NULL;
+    }
+    return array->hot ? read_hot(array, block, err) : read_cold(array, block, err);
 }
 
 /* Keeps the content that the checkpoint is to write, before the writer changes the block. */
@@ -340,6 +409,10 @@ omendb_status array_prepare(struct array *array, uint64_t index, omendb_error *e
             return local.status != OMENDB_OK ? local.status : OMENDB_ERR_CORRUPT;
         }
         if (array->freezing) TRY(preimage_keep(array, block, err));
+        if (bit_get(array->dropped, block)) { /* It reads as zeros, and is one more block again. */
+            bit_clear(array->dropped, block);
+            (void)atomic_sub_u32(&array->dropped_count, 1);
+        }
     } else {
         if (!bit_get(array->owned, block)) TRY(chunk_own(array, block, err));
         else if (array->freezing) TRY(preimage_keep(array, block, err));
@@ -357,17 +430,26 @@ void *array_at_writable(struct array *array, uint64_t index)
     return memory + (size_t)(index % array->per_block) * array->stride;
 }
 
+omendb_status array_load_range(struct array *array, uint32_t first, uint32_t count,
+                               omendb_error *err)
+{
+    const uint32_t all = atomic_load_acquire_u32(&array->block_count);
+    assert(array->hot);
+    if (atomic_load_acquire_u32(&array->all_resident) != 0 || first >= all) return OMENDB_OK;
+    const uint32_t end = count < all - first ? first + count : all;
+    for (uint32_t block = first; block < end; block++) {
+        const uint64_t word = atomic_load_acquire_u64(&array->resident[block / 64]);
+        const uint32_t left = end - block;
+        if (word == UINT64_MAX) block |= 63;
+        else if ((word >> (block % 64) & 1) == 0)
+            TRY(run_load(array, block, left < ARRAY_RUN_BLOCKS ? left : ARRAY_RUN_BLOCKS, err));
+    }
+    return OMENDB_OK;
+}
+
 omendb_status array_load_all(struct array *array, omendb_error *err)
 {
-    const uint32_t count = atomic_load_acquire_u32(&array->block_count);
-    assert(array->hot);
-    if (atomic_load_acquire_u32(&array->all_resident) != 0) return OMENDB_OK;
-    for (uint32_t block = 0; block < count; block++) {
-        omendb_error local = {0};
-        if (array_read(array, (uint64_t)block * array->per_block, &local) != NULL) continue;
-        if (err != NULL) *err = local;
-        return local.status;
-    }
+    TRY(array_load_range(array, 0, UINT32_MAX, err));
     atomic_store_release_u32(&array->all_resident, 1); /* with array_read() */
     return OMENDB_OK;
 }
@@ -375,18 +457,32 @@ omendb_status array_load_all(struct array *array, omendb_error *err)
 bool array_block_present(struct array *array, uint32_t block)
 {
     struct block_ref ref = {0};
-    if (bit_get(array->owned, block)) return true;
     if (bit_get(array->dropped, block)) return false;
-    if (atomic_load_acquire_pointer(&array->chunks[block]) != NULL) return true;
+    if (array->hot && bit_get(array->dirty, block)) return true;
+    if (!array->hot && (bit_get(array->owned, block) ||
+                        atomic_load_acquire_pointer(&array->chunks[block]) != NULL))
+        return true;
     mutex_lock(&array->load_mutex);
     const omendb_status status = array_ref_load(array, block, &ref, NULL);
     mutex_unlock(&array->load_mutex);
     return status == OMENDB_OK && ref.block != BLOCK_NONE;
 }
 
+/* The block is prepared, so a checkpoint that is being written has its copy. */
+static void drop_hot(struct array *array, uint32_t block)
+{
+    memory_decommit(array->base, (size_t)block * BLOCK_SIZE, BLOCK_SIZE);
+    bit_set(array->dropped, block);
+    (void)atomic_add_u32(&array->dropped_count, 1);
+}
+
 void array_drop_block(struct array *array, uint32_t block)
 {
-    assert(!array->hot && bit_get(array->dirty, block));
+    assert(bit_get(array->dirty, block) && !bit_get(array->dropped, block));
+    if (array->hot) {
+        drop_hot(array, block);
+        return;
+    }
     void *chunk = atomic_load_relaxed_pointer(&array->chunks[block]);
     const bool owned = bit_get(array->owned, block);
     mutex_lock(&array->freeze_mutex);
@@ -417,5 +513,6 @@ uint64_t array_stored_bytes(struct array *array)
 uint64_t array_memory_bytes(const struct array *array)
 {
     const uint64_t count = atomic_load_acquire_u32(&array->block_count);
-    return array->hot ? count * BLOCK_SIZE : atomic_load_acquire_u64(&array->owned_bytes);
+    if (!array->hot) return atomic_load_acquire_u64(&array->owned_bytes);
+    return (count - atomic_load_acquire_u32(&array->dropped_count)) * BLOCK_SIZE;
 }

@@ -6,7 +6,7 @@
  *   hot   (slot table, id map, codes)    reserved address space; block b at base + b * 64 KiB.
  *         |block 0|block 1|.......|      Addresses never move, readers need no lock. A block that
  *             resident bit per block     isn't resident after open is read and verified by the
- *                                        first who needs it.
+ *                                        first who needs it; a scan reads ahead.
  *   cold  (vectors, documents)           a table of pointers: into the read-only mapping of the
  *         [ptr][ptr][NULL][ptr]...       file, or to an owned buffer that no superblock holds yet.
  *           |    |                       NULL = not yet verified (or a hole, which reads as zero).
@@ -21,7 +21,8 @@
  *
  * Invariants
  *   1. dirty bit set => the block is resident (hot), or owned or dropped (cold). A dropped block is
- *      a hole, even while a late reader still maps what it was.
+ *      a hole, even while a late reader still maps what it was; a hot one is resident, all zeros and
+ *      without memory.
  *   2. a block with a non-zero ref and no dirty or frozen bit has exactly the content that the
  *      ref's checksum names.
  *   3. a file block is never written while any superblock or reader can reach it.
@@ -72,9 +73,11 @@ struct array {
     struct block_ref *refs; /* [refs_capacity] under load_mutex */
     uint64_t *owned;        /* cold: chunks[b] is a buffer of ours. Writer. */
     uint64_t *dirty;        /* Changed since the last freeze. Writer. */
-    uint64_t *dropped;      /* cold: a hole that no durable image has yet. Writer. */
-    size_t refs_capacity, owned_capacity, dirty_capacity, dropped_capacity;
-    uint32_t words; /* Words of owned, dirty and dropped. */
+    uint64_t *dropped;      /* A hole that no durable image may have yet. Writer. */
+    uint64_t *loading;      /* hot: someone reads the block in. Under load_mutex. */
+    size_t refs_capacity, owned_capacity, dirty_capacity, dropped_capacity, loading_capacity;
+    uint32_t words;           /* Words of owned, dirty, dropped and loading. */
+    atomic_u32 dropped_count; /* hot: dropped blocks, which have no memory. */
 
     uint32_t leaf_count;      /* Directory leaves stored; 0 = the directory is inline. */
     uint32_t stored_count;    /* Logical blocks of the stored directory. */
@@ -82,9 +85,10 @@ struct array {
     uint64_t *leaf_loaded;    /* bit: refs of that leaf are in memory. */
     bool leaves_known;        /* All of them are. */
 
-    struct mutex load_mutex;   /* refs, leaves: loading and publishing. */
+    struct mutex load_mutex;   /* refs, leaves, loading: loading and publishing. */
     struct mutex freeze_mutex; /* frozen, preimages. */
-    bool mutexes_made;
+    struct condition loaded;   /* Bits of `loading` were cleared. */
+    bool locks_made;
     bool freezing;                /* Between freeze and thaw; changed under the writer lock. */
     uint32_t frozen_count;        /* Logical blocks when frozen. */
     uint64_t *frozen;             /* bit: to be written by this checkpoint. */
@@ -130,6 +134,17 @@ static inline const void *array_read(struct array *array, uint64_t index, omendb
     return memory != NULL ? memory + at : NULL;
 }
 
+/* Hot arrays: the element if its block is in memory, else NULL: for who only wants to be early. */
+static inline const void *array_peek(const struct array *array, uint64_t index)
+{
+    const uint64_t block = index / array->per_block;
+    if (index >= array_capacity(array) ||
+        (atomic_load_acquire_u32(&array->all_resident) == 0 &&
+         (atomic_load_acquire_u64(&array->resident[block / 64]) >> (block % 64) & 1) == 0))
+        return NULL;
+    return array->base + block * BLOCK_SIZE + (size_t)(index % array->per_block) * array->stride;
+}
+
 /* Makes the element writable; see above. NOMEM, CORRUPT, IO. */
 omendb_status array_prepare(struct array *array, uint64_t index, omendb_error *err);
 
@@ -143,13 +158,19 @@ static inline void *array_at(const struct array *array, uint64_t index)
            (size_t)(index % array->per_block) * array->stride;
 }
 
-/* Brings all blocks of a hot array in, so that array_at() may be used everywhere. */
+/* Brings blocks [first, first + count) of a hot array in, as far as there are so many, in reads of
+ * 1 MiB where the file has them in order; several threads may load at once. Inside a snapshot, or
+ * under the writer lock. CORRUPT, IO. */
+omendb_status array_load_range(struct array *array, uint32_t first, uint32_t count,
+                               omendb_error *err);
+/* The same for all, so that array_at() may be used everywhere. */
 omendb_status array_load_all(struct array *array, omendb_error *err);
 
-/* Does a cold array have content for the block, here or in the file? */
+/* Is there content for the block, here or in the file? Writer. */
 bool array_block_present(struct array *array, uint32_t block);
 
-/* Forgets a block's content: it becomes a hole (cold arrays; prepared before). */
+/* Forgets a block's content: it becomes a hole (prepared before). Readers of a hot array may see
+ * zeros from now on: none may still rely on its elements. */
 void array_drop_block(struct array *array, uint32_t block);
 
 /* ---- For the checkpoint and the catalog ---- */

@@ -40,7 +40,7 @@ omendb_status array_freeze(struct array *array, omendb_error *err)
             continue;
         }
         if (!bit_get(array->dirty, block)) continue;
-        if (!array->hot && !bit_get(array->owned, block))
+        if (array->hot ? bit_get(array->dropped, block) : !bit_get(array->owned, block))
             status = change_add(array, block, (struct block_ref){0}, err); /* A hole. */
         else bit_set(frozen, block);
     }
@@ -399,7 +399,7 @@ omendb_status array_decode(struct array *array, struct space *space, bool hot, c
     const uint32_t stride = load_le32(bytes + 8);
     const uint32_t count = load_le32(bytes + 16), leaves = load_le32(bytes + 20);
     const uint32_t refs = leaves != 0 ? leaves : count;
-    if (stride == 0 || stride > BLOCK_SIZE || (hot && stride % 8 != 0) ||
+    if (stride == 0 || stride > BLOCK_SIZE || (hot && stride % 4 != 0) ||
         (leaves == 0 && count > ARRAY_INLINE_REFS) ||
         (leaves != 0 && leaves != ((uint64_t)count + ARRAY_LEAF_REFS - 1) / ARRAY_LEAF_REFS) ||
         (size - ARRAY_RECORD_SIZE) / sizeof(struct block_ref) < refs)

@@ -6,6 +6,7 @@
 
 enum {
     ARRAY_INLINE_REFS = 256, /* Directories up to 4 KiB lie in the catalog. */
+    ARRAY_RUN_BLOCKS = 16,   /* 1 MiB: what one read brings into a hot array. */
     ARRAY_LEAF_REFS = (int)(BLOCK_SIZE / sizeof(struct block_ref)) /* 4,096 blocks: 256 MiB */
 };
 

@@ -27,7 +27,7 @@ struct checkpoint {
     size_t count, frozen;
     struct collection **dropped; /* Pinned by the store's list. */
     size_t dropped_count;
-    uint64_t sequence, catalog_changes;
+    uint64_t sequence, catalog_changes, index_changes;
     uint32_t next_collection_id;
     struct wal_position wal;
     struct buffer catalog, records, payload;
@@ -82,6 +82,7 @@ static omendb_status array_released(void *context, struct array *array, omendb_e
 static bool nothing_to_do(const struct store *store)
 {
     return store->live.generation != 0 && store->live.catalog_changes == store->catalog_changes &&
+           store->live.index_changes == store->index_changes &&
            store->live.sequence + 1 == store->next_sequence;
 }
 
@@ -126,15 +127,12 @@ static omendb_status freeze(struct checkpoint *run, omendb_error *err)
     for (size_t i = 0; i < run->count; i++) {
         /* What can't be reclaimed now (no memory, an unreadable block) stays for later. */
         omendb_error local = {0};
-        if (collection_reclaim(run->collections[i], oldest, budget, &local) != OMENDB_OK) {
-            mutex_lock(&store->log);
-            store->upkeep_error = local;
-            store->upkeep_failures++;
-            mutex_unlock(&store->log);
-        }
+        if (collection_reclaim(run->collections[i], oldest, budget, &local) != OMENDB_OK)
+            upkeep_note(store, &local);
     }
     run->sequence = atomic_load_acquire_u64(&store->space.epoch.visible_sequence);
     run->catalog_changes = store->catalog_changes;
+    run->index_changes = store->index_changes;
     run->next_collection_id = store->next_collection_id;
     run->dropped_count = store->dropped_count;
     /* The queue is empty, but the upkeep thread may be writing a mark. */
@@ -286,6 +284,10 @@ static void publish_image(struct checkpoint *run)
     live->wal = run->wal;
     live->catalog_refs = run->root.catalog_refs;
     live->catalog_changes = run->catalog_changes;
+    live->index_changes = run->index_changes;
+    atomic_store_release_u64(&store->image_sequence, run->sequence); /* checkpoint_due() */
+    atomic_store_release_u64(&store->image_index_changes, run->index_changes);
+    atomic_store_release_u64(&store->image_ns, store_clock_ns(store));
     live->clean = false;
     live->proved = run->wal.offset != 0;
     atomic_store_release_u32(&store->replay_unwritten, 0); /* with store_writable_settled() */
@@ -387,6 +389,7 @@ omendb_status checkpoint_run(struct store *store, enum checkpoint_kind kind, ome
     if (status == OMENDB_OK) store->checkpoint_wanted = false;
     condition_wake_all(&store->log_changed);
     mutex_unlock(&store->log);
+    host_wake_wanted(store); /* Nodes may have been freed. */
     return status;
 }
 
@@ -472,11 +475,28 @@ omendb_status checkpoint_final(struct store *store, omendb_error *err)
 
 /* ---- The background thread ---- */
 
+static uint64_t ms_since(struct store *store, const atomic_u64 *then_ns)
+{
+    const uint64_t then = atomic_load_acquire_u64(then_ns), now = store_clock_ns(store);
+    return now > then ? (now - then) / 1000000 : 0;
+}
+
 static uint64_t idle_ms(struct store *store)
 {
-    const uint64_t last = atomic_load_relaxed_u64(&store->last_commit_ns);
-    const uint64_t now = store_clock_ns(store);
-    return now > last ? (now - last) / 1000000 : 0;
+    return ms_since(store, &store->last_commit_ns);
+}
+
+/* Is it time to write what changed although nobody asked? While an index goes on working without
+ * commits, each image would be out of date when it is durable: those are made rarely. */
+static bool checkpoint_due(struct store *store)
+{
+    if (idle_ms(store) < IDLE_CHECKPOINT_MS) return false;
+    const uint64_t visible = atomic_load_acquire_u64(&store->space.epoch.visible_sequence);
+    const bool only_index = atomic_load_acquire_u64(&store->image_sequence) == visible &&
+                            atomic_load_acquire_u64(&store->image_index_changes) !=
+                                atomic_load_acquire_u64(&store->index_changes_seen);
+    return !only_index || ms_since(store, &store->last_index_ns) >= IDLE_CHECKPOINT_MS ||
+           ms_since(store, &store->image_ns) >= INDEX_CHECKPOINT_MS;
 }
 
 static void upkeep_log(struct store *store)
@@ -494,11 +514,17 @@ static void upkeep_log(struct store *store)
     txn_lead_end(store);
 }
 
-static void upkeep_note(struct store *store, const omendb_error *error)
+void upkeep_note(struct store *store, const omendb_error *error)
 {
     mutex_lock(&store->log);
     store->upkeep_error = *error;
     store->upkeep_failures++;
+    mutex_unlock(&store->log);
+}
+
+static void checkpoint_unwanted(struct store *store)
+{
+    mutex_lock(&store->log);
     store->checkpoint_wanted = false; /* Asked for again by the next commit. */
     mutex_unlock(&store->log);
 }
@@ -518,10 +544,13 @@ void upkeep_main(void *context)
         mutex_unlock(&store->log);
         omendb_error error = {0};
         omendb_status status = OMENDB_OK;
-        if (wanted || idle_ms(store) >= IDLE_CHECKPOINT_MS)
+        if (wanted || checkpoint_due(store))
             status = checkpoint_run(store, CHECKPOINT_NORMAL, &error);
         if (status == OMENDB_OK) status = wal_prepare_next(&store->wal, &error);
-        if (status != OMENDB_OK) upkeep_note(store, &error);
+        if (status != OMENDB_OK) {
+            upkeep_note(store, &error);
+            checkpoint_unwanted(store);
+        }
         upkeep_log(store);
         epoch_collect(&store->space.epoch);
         mutex_lock(&store->log);

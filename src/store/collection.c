@@ -25,6 +25,7 @@ void collection_free(struct collection *collection)
         array_deinit(&vectors->vectors);
         array_deinit(&vectors->nodes);
         array_deinit(&vectors->links);
+        vector_map_deinit(&vectors->map);
         for (uint32_t i = 0; i < vectors->derived_count; i++) {
             array_deinit(vectors->derived[i]);
             alloc_free(vectors->derived[i]);
@@ -56,6 +57,7 @@ omendb_status collection_make(struct space *space, const struct index_hooks *hoo
     collection->space = space;
     collection->hooks = hooks;
     collection->born = born;
+    atomic_store_relaxed_u32(&collection->work_wanted, 1);
     collection->free_head = collection->retired_head = collection->retiring_head = SLOT_NONE;
     atomic_store_relaxed_u32(&collection->references, 1);
     const size_t size = strlen(name);
@@ -71,10 +73,11 @@ static omendb_status vectors_init(struct collection *collection, uint32_t field,
     struct space *space = collection->space;
     const uint32_t size = collection->schema->vectors[field].size;
     store->free_head = store->retired_head = store->retiring_head = SLOT_NONE;
+    store->released_head = SLOT_NONE;
     TRY(array_init(&store->vectors, space, ARRAY_VECTORS, field, size, false, err));
     TRY(array_init(&store->nodes, space, ARRAY_NODES, field, sizeof(struct node), true, err));
-    return array_init(&store->links, space, ARRAY_LINKS, field, sizeof(struct slot_link), true,
-                      err);
+    TRY(array_init(&store->links, space, ARRAY_LINKS, field, sizeof(struct slot_link), true, err));
+    return vector_map_init(&store->map, space, field, err);
 }
 
 static omendb_status arrays_init(struct collection *collection, omendb_error *err)
@@ -343,6 +346,38 @@ omendb_status collection_vector(struct collection *collection, uint32_t field, u
     return element_read(&collection->vectors[field].vectors, node, out, err);
 }
 
+struct vector_lookup {
+    struct collection *collection;
+    uint32_t field;
+    const void *vector;
+};
+
+static omendb_status vector_lookup_same(void *context, uint32_t node, bool *same, omendb_error *err)
+{
+    const struct vector_lookup *lookup = context;
+    struct vector_store *store = &lookup->collection->vectors[lookup->field];
+    const void *bytes = NULL;
+    TRY(collection_vector(lookup->collection, lookup->field, node, &bytes, err));
+    *same = memcmp(bytes, lookup->vector, store->vectors.stride) == 0;
+    return OMENDB_OK;
+}
+
+static omendb_status vector_find(struct collection *collection, uint32_t field, const void *vector,
+                                 uint32_t hash, uint32_t *out, omendb_error *err)
+{
+    struct vector_store *store = &collection->vectors[field];
+    struct vector_lookup lookup = {.collection = collection, .field = field, .vector = vector};
+    const struct vector_match match = {.context = &lookup, .same = vector_lookup_same};
+    return vector_map_find(&store->map, &store->nodes, hash, &match, out, err);
+}
+
+omendb_status collection_find_vector(struct collection *collection, uint32_t field,
+                                     const void *vector, uint32_t *node, omendb_error *err)
+{
+    const uint32_t hash = vector_map_hash(vector, collection->vectors[field].vectors.stride);
+    return vector_find(collection, field, vector, hash, node, err);
+}
+
 /* ---- Staging ---- */
 
 /* The version that is alive now, or SLOT_NONE: at most one of the chain. */
@@ -430,7 +465,7 @@ static omendb_status node_reserve(struct collection *collection, uint32_t field,
     TRY(array_prepare(&store->vectors, node, err));
     TRY(array_prepare(&store->nodes, node, err));
     if (node == store->free_head &&
-        (((const struct node *)array_at_writable(&store->nodes, node))->flags & NODE_FREE) == 0)
+        ((const struct node *)array_at_writable(&store->nodes, node))->flags != NODE_FREE)
         return fail(err, OMENDB_ERR_CORRUPT, "node %u is free and in use", node);
     if (collection->hooks != NULL && collection->hooks->node_reserve != NULL)
         TRY(collection->hooks->node_reserve(collection->hooks->context, collection, field, node,
@@ -441,33 +476,77 @@ static omendb_status node_reserve(struct collection *collection, uint32_t field,
 
 /* One vector of the version being staged. */
 struct vector_plan {
-    uint32_t node;
+    uint32_t node, hash;
     bool shared; /* The node exists already and holds the same bytes. */
     bool present;
     const void *bytes;
 };
 
-static omendb_status vector_reserve(struct collection *collection, uint32_t field, uint32_t old,
-                                    const struct operation_vector *vector, struct vector_plan *plan,
-                                    omendb_error *err)
+static struct id_view operation_id(const struct operation *op)
+{
+    if (op->id_is_text != 0)
+        return (struct id_view){.text_view = operation_id_text(op), .size = op->id_size};
+    return (struct id_view){.number = op->id_number};
+}
+
+/* A log may name more vectors than a schema has fields: vectors_reserve() refuses the second one of a
+ * field, so at most so many are asked for. */
+static uint32_t vectors_hashed(const struct operation *op)
+{
+    return op->vector_count < STAGE_HASHES ? op->vector_count : STAGE_HASHES - 1;
+}
+
+void collection_stage_ahead(struct stage_next *next)
+{
+    struct collection *collection = next->collection;
+    const struct id_view id = operation_id(next->op);
+    const struct operation_vector *vector = operation_vector_first(next->op);
+    next->hashes[0] = id_hash(&id);
+    id_map_ahead(&collection->ids, next->hashes[0]);
+    for (uint32_t i = 1; i <= vectors_hashed(next->op); i++) {
+        next->hashes[i] = vector_map_hash(operation_vector_bytes(vector), vector->size);
+        if (vector->field < collection->schema->vectors_count) {
+            const struct vector_store *store = &collection->vectors[vector->field];
+            vector_map_ahead(&store->map, &store->nodes, next->hashes[i], 0, 0);
+        }
+        vector = operation_vector_next(vector);
+    }
+}
+
+void collection_stage_nearer(const struct stage_next *next, uint32_t order, uint32_t depth)
+{
+    const struct collection *collection = next->collection;
+    const struct operation_vector *vector = operation_vector_first(next->op);
+    for (uint32_t i = 1; i <= vectors_hashed(next->op); i++) {
+        if (vector->field < collection->schema->vectors_count) {
+            const struct vector_store *store = &collection->vectors[vector->field];
+            vector_map_ahead(&store->map, &store->nodes, next->hashes[i], order, depth);
+        }
+        vector = operation_vector_next(vector);
+    }
+}
+
+/* Whoever has that vector now, the document itself or any other: its node is shared. */
+static omendb_status vector_reserve(struct collection *collection, uint32_t field,
+                                    const struct operation_vector *vector, uint32_t hash,
+                                    struct vector_plan *plan, omendb_error *err)
 {
     struct vector_store *store = &collection->vectors[field];
     plan->present = true;
     plan->bytes = operation_vector_bytes(vector);
-    if (old != SLOT_NONE) {
-        uint32_t node = SLOT_NONE;
-        const void *bytes = NULL;
-        TRY(collection_slot_node(collection, field, old, &node, err));
-        if (node != SLOT_NONE) {
-            TRY(collection_vector(collection, field, node, &bytes, err));
-            plan->shared = memcmp(bytes, plan->bytes, vector->size) == 0;
-        }
-        if (plan->shared) {
-            plan->node = node;
-            return array_prepare(&store->nodes, node, err);
-        }
+    plan->hash = hash;
+    TRY(vector_find(collection, field, plan->bytes, plan->hash, &plan->node, err));
+    if (plan->node == SLOT_NONE) {
+        TRY(node_reserve(collection, field, &plan->node, err));
+        return vector_map_reserve(&store->map, &store->nodes, plan->hash, err);
     }
-    return node_reserve(collection, field, &plan->node, err);
+    plan->shared = true;
+    TRY(array_prepare(&store->nodes, plan->node, err));
+    const struct node *record = array_at_writable(&store->nodes, plan->node);
+    if ((record->flags & NODE_FREE) != 0 ||
+        plan->node >= atomic_load_relaxed_u32(&store->node_count))
+        return fail(err, OMENDB_ERR_CORRUPT, "node %u is free, and in the vector map", plan->node);
+    return array_prepare(&store->links, record->head, err);
 }
 
 static void vector_write(struct collection *collection, uint32_t field, uint32_t slot,
@@ -475,6 +554,7 @@ static void vector_write(struct collection *collection, uint32_t field, uint32_t
 {
     struct vector_store *store = &collection->vectors[field];
     struct slot_link *link = array_at_writable(&store->links, slot);
+    link->previous = SLOT_NONE;
     if (!plan->present) {
         publish32(&link->node, SLOT_NONE);
         publish32(&link->next, SLOT_NONE);
@@ -482,6 +562,7 @@ static void vector_write(struct collection *collection, uint32_t field, uint32_t
     }
     struct node *node = array_at_writable(&store->nodes, plan->node);
     if (plan->shared) {
+        ((struct slot_link *)array_at_writable(&store->links, node->head))->previous = slot;
         publish32(&link->next, node->head);
         publish32(&link->node, plan->node);
         publish32(&node->head, slot);
@@ -499,6 +580,7 @@ static void vector_write(struct collection *collection, uint32_t field, uint32_t
     publish32(&link->node, plan->node);
     publish32(&node->head, slot);
     publish32(&node->flags, 0); /* with collection_node_head() */
+    vector_map_put(&store->map, &store->nodes, plan->hash, plan->node);
     (void)atomic_add_u32(&store->nodes_live, 1);
     if (plan->node == atomic_load_relaxed_u32(&store->node_count))
         atomic_store_release_u32(&store->node_count, plan->node + 1); /* with readers' scans */
@@ -528,15 +610,9 @@ static void version_end(struct collection *collection, uint32_t slot, uint64_t s
     (void)atomic_fetch_sub(&collection->live_count, 1);
 }
 
-static struct id_view operation_id(const struct operation *op)
-{
-    if (op->id_is_text != 0)
-        return (struct id_view){.text_view = operation_id_text(op), .size = op->id_size};
-    return (struct id_view){.number = op->id_number};
-}
-
 static omendb_status vectors_reserve(struct collection *collection, const struct operation *op,
-                                     uint32_t old, struct vector_plan *plans, omendb_error *err)
+                                     const uint32_t *hashes, struct vector_plan *plans,
+                                     omendb_error *err)
 {
     const struct operation_vector *vector = operation_vector_first(op);
     for (uint32_t i = 0; i < op->vector_count; i++) {
@@ -545,18 +621,21 @@ static omendb_status vectors_reserve(struct collection *collection, const struct
             plans[vector->field].present)
             return fail(err, OMENDB_ERR_CORRUPT, "an operation's vector fits no field of %s",
                         collection->name);
-        TRY(vector_reserve(collection, vector->field, old, vector, &plans[vector->field], err));
+        TRY(vector_reserve(collection, vector->field, vector, hashes[i], &plans[vector->field],
+                           err));
         vector = operation_vector_next(vector);
     }
     return OMENDB_OK;
 }
 
-omendb_status collection_stage_upsert(struct collection *collection, const struct operation *op,
-                                      struct stage *stage, omendb_error *err)
+omendb_status collection_stage_upsert(const struct stage_next *next, struct stage *stage,
+                                      omendb_error *err)
 {
+    struct collection *collection = next->collection;
+    const struct operation *op = next->op;
     struct vector_plan plans[OMENDB_VECTOR_FIELDS_MAX] = {0};
     const struct id_view id = operation_id(op);
-    const uint32_t hash = id_hash(&id);
+    const uint32_t hash = next->hashes[0];
     uint32_t newest = SLOT_NONE, old = SLOT_NONE, slot = SLOT_NONE;
 
     /* All that can fail. Each reserve makes sure that the matching write below succeeds. */
@@ -570,7 +649,7 @@ omendb_status collection_stage_upsert(struct collection *collection, const struc
     TRY(heap_reserve(&collection->documents, op->document_size, err));
     if (newest == SLOT_NONE && op->id_is_text != 0)
         TRY(heap_reserve(&collection->id_texts, op->id_size, err));
-    TRY(vectors_reserve(collection, op, old, plans, err));
+    TRY(vectors_reserve(collection, op, next->hashes + 1, plans, err));
 
     /* From here on nothing fails. */
     slot_take(collection, slot);
@@ -601,12 +680,13 @@ omendb_status collection_stage_upsert(struct collection *collection, const struc
     return OMENDB_OK;
 }
 
-omendb_status collection_stage_delete(struct collection *collection, const struct operation *op,
-                                      struct stage *stage, omendb_error *err)
+omendb_status collection_stage_delete(const struct stage_next *next, struct stage *stage,
+                                      omendb_error *err)
 {
-    const struct id_view id = operation_id(op);
+    struct collection *collection = next->collection;
+    const struct id_view id = operation_id(next->op);
     uint32_t newest = SLOT_NONE, old = SLOT_NONE;
-    TRY(newest_find(collection, &id, id_hash(&id), &newest, err));
+    TRY(newest_find(collection, &id, next->hashes[0], &newest, err));
     TRY(alive_find(collection, newest, &old, err));
     if (old == SLOT_NONE) return OMENDB_OK;
     TRY(bookkeeping_reserve(collection, stage, err));

@@ -6,8 +6,9 @@
  *                                        ▲└─head─▶ slot ─next─▶ slot ... that share it
  *
  * A slot holds one immutable version; it is visible at sequence S iff birth <= S < death. A node
- * holds one vector; slots with an equal vector may share it. Slots and nodes are numbered by u32
- * and reused after their removal is durable.
+ * holds one vector; slots with an equal vector share it, whatever their documents: each field's
+ * vector map (vector_map.h) leads from bytes to nodes. Slots and nodes are numbered by u32 and
+ * reused after their removal is durable.
  *
  * Writers stage versions of a batch with a birth that isn't published yet: readers don't see
  * them. Publishing is one store of the visible sequence (txn.h); undoing a failed batch is setting
@@ -17,8 +18,10 @@
  *   1. the id map's entry of an id is its newest slot; `previous` links have falling births.
  *   2. a slot that isn't free is in the id chain of its id and, for each field where it has a
  *      vector, in the chain of its node.
- *   3. a node is free iff its chain is empty and its removal was durable.
+ *   3. a node is free iff its chain is empty; it is on one of the lists of free nodes (in memory:
+ *      released, too) unless it is HELD. See collection_node.c.
  *   4. live_count(S) = slots with birth <= S < death.
+ *   5. a field's vector map holds exactly the nodes that aren't free; no two hold equal bytes.
  *
  * Threads: functions under "Readers" any number, inside a snapshot (epoch.h); the rest under the
  * writer lock.
@@ -32,14 +35,21 @@
 #include "store/epoch.h"
 #include "store/heap.h"
 #include "store/id_map.h"
+#include "store/vector_map.h"
 
 struct collection;
+struct index_host; /* store/host.h */
 
 /* A document's id as bytes: text_view NULL = number. */
 struct id_view {
     const uint8_t *text_view;
     uint32_t size;
     uint64_t number;
+};
+
+struct index_totals {   /* Of one field, for statistics. */
+    uint64_t unindexed; /* Live vectors that the index doesn't hold. */
+    uint64_t bytes;     /* Of memory that is neither in arrays nor in the heap. */
 };
 
 /* What an index keeps beside a vector. Called by the store; see index/index.h for the rules. */
@@ -55,6 +65,22 @@ struct index_hooks {
     /* The vector of a new (or reused) node, before any reader can reach it. */
     void (*node_write)(void *context, struct collection *collection, uint32_t field, uint32_t node,
                        const void *vector);
+    /* A node that is HELD has lost its last slot. Writer lock. Its vector and its derived elements
+     * stay as they are until collection_node_release(). Optional, like work. */
+    void (*node_freed)(void *context, struct collection *collection, uint32_t field, uint32_t node);
+    /* A bounded piece of what the index does outside batches; *more: there is more to do now. No
+     * lock held, one call at a time per database; see store/host.h. An error is noted and the call
+     * repeated after a pause. */
+    omendb_status (*work)(void *context, struct collection *collection, struct index_host *host,
+                          bool *more, omendb_error *err);
+    /* Appends what the index has to say of a field: members of a JSON object, a comma after each.
+     * *totals comes with all live vectors unindexed. Writer lock. Optional. */
+    omendb_status (*stats)(void *context, const struct collection *collection, uint32_t field,
+                           struct buffer *out, struct index_totals *totals, omendb_error *err);
+    /* Compares the index with what it is about; problem() for each fault. Writer lock. Optional. */
+    omendb_status (*verify)(void *context, struct collection *collection, bool deep,
+                            void (*problem)(void *context, const char *text), void *problem_context,
+                            omendb_error *err);
 };
 
 enum { COLLECTION_DERIVED_MAX = 16, COLLECTION_ARRAYS_MAX = 64 };
@@ -63,10 +89,13 @@ struct vector_store {
     struct array vectors;  /* cold, by node */
     struct array nodes;    /* hot, struct node */
     struct array links;    /* hot, struct slot_link, by slot */
+    struct vector_map map; /* From a vector's bytes to its node. */
     atomic_u32 node_count; /* Nodes ever used; readers scan [0, node_count). */
     atomic_u32 nodes_live; /* Nodes that aren't free. */
     uint32_t free_head, retired_head, retiring_head; /* Lists through node.head; see reclaim. */
     uint32_t free_count;
+    uint32_t released_head, released_last; /* Put before `retiring` at the next checkpoint. */
+    atomic_u32 held_free;                  /* Nodes that are free but on no list: HELD. */
     atomic_u64 moves; /* Odd while vectors change their node (reclaim); see collection_moves(). */
     struct array *derived[COLLECTION_DERIVED_MAX]; /* Arrays of indexes (kinds from 32 on). */
     uint32_t derived_count;
@@ -78,9 +107,11 @@ struct collection {
     struct space *space;
     struct schema *schema;
     const struct index_hooks *hooks;
-    atomic_u32 references;               /* The catalog's and one for each handle. */
-    atomic_u32 dropped;                  /* 1: handles answer NOT_FOUND. */
-    uint64_t born;                       /* Sequence that created it. */
+    atomic_u32 references;  /* The catalog's and one for each handle. */
+    atomic_u32 dropped;     /* 1: handles answer NOT_FOUND. */
+    atomic_u32 work_wanted; /* 1: hooks->work may have something to do; 2: it failed. */
+    atomic_u32 work_runs;   /* 1: hooks->work is being called. Set under the catalog lock. */
+    uint64_t born;          /* Sequence that created it. */
     char name[OMENDB_NAME_SIZE_MAX + 1]; /* Under the catalog lock. */
 
     struct array slots; /* hot, struct slot */
@@ -141,6 +172,12 @@ omendb_status collection_slot_node(struct collection *collection, uint32_t field
 omendb_status collection_vector(struct collection *collection, uint32_t field, uint32_t node,
                                 const void **out, omendb_error *err);
 
+/* The node that holds these bytes, or SLOT_NONE: then no document of the snapshot has that vector.
+ * Cost: one bucket, and a vector where 32 bits of hashes agree. The node is emptied should its vector
+ * move meanwhile: see collection_moves(). */
+omendb_status collection_find_vector(struct collection *collection, uint32_t field,
+                                     const void *vector, uint32_t *node, omendb_error *err);
+
 /* The visible slots of a node's chain: begin with collection_node_head(), go on with
  * collection_link_next() until SLOT_NONE; test each with collection_visible(). */
 omendb_status collection_node_head(struct collection *collection, uint32_t field, uint32_t node,
@@ -168,10 +205,17 @@ struct staged {
     uint32_t slot; /* New version, or SLOT_NONE for a deletion. */
     uint32_t old;  /* Version whose death was set, or SLOT_NONE. */
 };
+enum { STAGE_AHEAD = 16, STAGE_HASHES = 1 + OMENDB_VECTOR_FIELDS_MAX };
+struct stage_next { /* An operation that is staged soon. */
+    const struct operation *op;
+    struct collection *collection;
+    uint32_t hashes[STAGE_HASHES]; /* Of the id, then of each vector. */
+};
 struct stage {
     struct staged *items;
     size_t count, capacity;
     uint64_t sequence;
+    struct stage_next next[STAGE_AHEAD]; /* Operation i of the batch lies at i % STAGE_AHEAD. */
 };
 
 omendb_status collection_create(struct space *space, const struct index_hooks *hooks, uint32_t id,
@@ -180,11 +224,18 @@ omendb_status collection_create(struct space *space, const struct index_hooks *h
 void collection_pin(struct collection *collection);
 void collection_unpin(struct collection *collection); /* The last one frees the memory. */
 
-/* Stages one operation at stage->sequence. On failure nothing of it remains. */
-omendb_status collection_stage_upsert(struct collection *collection, const struct operation *op,
-                                      struct stage *stage, omendb_error *err);
-omendb_status collection_stage_delete(struct collection *collection, const struct operation *op,
-                                      struct stage *stage, omendb_error *err);
+/* Staging waits for memory more than for anything else, so what an operation will look up is brought
+ * nearer while those before it are staged: first its hashes are made and the buckets fetched, then,
+ * `order` operations before its turn, with depth 1 and 2 what these lead to (vector_map_ahead()). */
+void collection_stage_ahead(struct stage_next *next);
+void collection_stage_nearer(const struct stage_next *next, uint32_t order, uint32_t depth);
+
+/* Stages one operation at stage->sequence, after collection_stage_ahead(). On failure nothing of it
+ * remains. */
+omendb_status collection_stage_upsert(const struct stage_next *next, struct stage *stage,
+                                      omendb_error *err);
+omendb_status collection_stage_delete(const struct stage_next *next, struct stage *stage,
+                                      omendb_error *err);
 /* Undoes everything in `stage`, which was never published, and empties it. */
 void stage_undo(struct stage *stage);
 
@@ -194,6 +245,23 @@ omendb_status collection_add_derived(struct collection *collection, uint32_t fie
                                      omendb_error *err);
 /* The derived array of that kind, or NULL. */
 struct array *collection_derived(struct collection *collection, uint32_t field, uint32_t kind);
+
+/* ---- Nodes that an index refers to (writer lock, see host_lock()) ---- */
+
+/* Bits of struct node.flags as they are now. CORRUPT, IO, NOMEM. Readers may ask too. */
+omendb_status collection_node_flags(struct collection *collection, uint32_t field, uint32_t node,
+                                    uint32_t *out, omendb_error *err);
+
+/* Sets and clears NODE_HELD and NODE_LINKED. Who sets HELD keeps the number from being reused, and
+ * is told by node_freed() when the node loses its last slot. NOT_FOUND: the node is free and not
+ * held, so it is too late. A free node is given up by collection_node_release() only. */
+omendb_status collection_node_mark(struct collection *collection, uint32_t field, uint32_t node,
+                                   uint32_t set_bits, uint32_t clear_bits, omendb_error *err);
+
+/* Clears HELD and LINKED. A free node may be reused then: after two checkpoints, and when the
+ * readers of now have left. */
+omendb_status collection_node_release(struct collection *collection, uint32_t field, uint32_t node,
+                                      omendb_error *err);
 
 /* ---- Checkpoint ---- */
 

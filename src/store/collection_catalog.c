@@ -14,7 +14,7 @@
 #include "store/collection_inner.h"
 #include "store/space.h"
 
-enum { COUNTERS = 23, FIELD_COUNTERS = 6 };
+enum { COUNTERS = 23, FIELD_COUNTERS = 9 };
 
 enum { HEAP_COUNTERS = 5 };
 
@@ -63,7 +63,10 @@ static omendb_status fields_append(const struct collection *c, struct buffer *ou
                                      store->free_head,
                                      store->retired_head,
                                      store->retiring_head,
-                                     store->free_count};
+                                     store->free_count,
+                                     atomic_load_relaxed_u32(&store->held_free),
+                                     atomic_load_relaxed_u32(&store->map.bucket_count),
+                                     store->map.entry_count};
         _Static_assert(sizeof counters / sizeof *counters == FIELD_COUNTERS, "field counters");
         for (size_t i = 0; i < FIELD_COUNTERS; i++) TRY(buffer_append_le64(out, counters[i], err));
         TRY(buffer_append_le32(out, store->derived_count, err));
@@ -88,6 +91,7 @@ omendb_status collection_each_array(struct collection *collection,
         TRY(each(context, &store->vectors, err));
         TRY(each(context, &store->nodes, err));
         TRY(each(context, &store->links, err));
+        TRY(each(context, &store->map.heads, err));
         for (uint32_t i = 0; i < store->derived_count; i++)
             TRY(each(context, store->derived[i], err));
     }
@@ -96,10 +100,10 @@ omendb_status collection_each_array(struct collection *collection,
     return OMENDB_OK;
 }
 
-/* Derived arrays that staging maintains are as new as the image; others stay where they were. */
+/* Derived arrays that staging and the index's work maintain are as new as the image; others stay where they were. */
 static omendb_status freeze_one(void *context, struct array *array, omendb_error *err)
 {
-    if (array->kind == ARRAY_CODES || array->kind == ARRAY_CODE_PARAMS)
+    if (array->kind >= ARRAY_CODES && array->kind <= ARRAY_GRAPH_STATE)
         array->covers_sequence = *(const uint64_t *)context;
     return array_freeze(array, err);
 }
@@ -109,7 +113,9 @@ omendb_status collection_freeze(struct collection *collection, uint64_t sequence
     struct buffer *out = &collection->frozen_head;
     const uint32_t name_size = (uint32_t)strlen(collection->name);
     struct buffer schema = {0};
-    TRY(collection_list_dead(collection, err)); /* Whatever became of collection_reclaim(). */
+    /* Whatever became of collection_reclaim(): */
+    TRY(collection_list_dead(collection, err));
+    TRY(collection_nodes_released(collection, err));
     buffer_clear(out);
     uint8_t head[20] = {0}; /* First the size, filled in by encode. */
     store_le32(head + 4, collection->id);
@@ -209,6 +215,13 @@ static omendb_status array_read_record(struct reader *reader, struct space *spac
     return OMENDB_OK;
 }
 
+/* Arrays that searches walk from node to node, and that readers of the mapping would miss their
+ * cache for. Others of an index, known to this version or not, are read where they lie. */
+static bool derived_is_hot(uint32_t kind)
+{
+    return kind == ARRAY_CODES || kind == ARRAY_GRAPH_LINKS;
+}
+
 /* One more array of an index, put at list[*count]. */
 static omendb_status derived_read(struct collection *c, uint32_t field, struct array **list,
                                   uint32_t *count, struct reader *reader, omendb_error *err)
@@ -217,8 +230,9 @@ static omendb_status derived_read(struct collection *c, uint32_t field, struct a
     struct array *array = alloc_zeroed(1, sizeof *array);
     if (array == NULL) return fail(err, OMENDB_ERR_NOMEM, "out of memory: a derived array");
     list[(*count)++] = array;
-    TRY(array_decode(array, c->space, false, reader->bytes + reader->at, reader->size - reader->at,
-                     &used, err));
+    const uint8_t *record = reader->bytes + reader->at;
+    const bool hot = reader->size - reader->at >= 4 && derived_is_hot(load_le32(record));
+    TRY(array_decode(array, c->space, hot, record, reader->size - reader->at, &used, err));
     reader->at += used;
     if (array->kind < ARRAY_CODES || array->field != field)
         return fail(err, OMENDB_ERR_CORRUPT, "catalog: array %u isn't a derived one", array->kind);
@@ -250,6 +264,8 @@ static omendb_status arrays_read(struct collection *c, struct reader *reader,
                               true, err));
         TRY(array_read_record(reader, space, &store->links, ARRAY_LINKS, f,
                               sizeof(struct slot_link), true, err));
+        TRY(array_read_record(reader, space, &store->map.heads, ARRAY_VECTOR_HEADS, f,
+                              sizeof(uint32_t), true, err));
         for (uint32_t i = 0; i < derived_counts[f]; i++)
             TRY(derived_read(c, f, store->derived, &store->derived_count, reader, err));
     }
@@ -285,7 +301,12 @@ static omendb_status plausible(const struct collection *c, omendb_error *err)
         const uint32_t nodes = atomic_load_relaxed_u32(&store->node_count);
         good = good && nodes <= array_capacity(&store->nodes) &&
                nodes <= array_capacity(&store->vectors) &&
-               capacity <= array_capacity(&store->links) && store->free_count <= nodes;
+               capacity <= array_capacity(&store->links) && store->free_count <= nodes &&
+               atomic_load_relaxed_u32(&store->map.bucket_count) <=
+                   array_capacity(&store->map.heads) &&
+               (uint64_t)atomic_load_relaxed_u32(&store->nodes_live) +
+                       atomic_load_relaxed_u32(&store->held_free) <=
+                   nodes;
     }
     if (!good) return fail(err, OMENDB_ERR_CORRUPT, "catalog: counters exceed their arrays");
     return OMENDB_OK;
@@ -363,6 +384,10 @@ static omendb_status body_read(struct collection *c, struct reader *reader, omen
         store->retired_head = read_count(reader);
         store->retiring_head = read_count(reader);
         store->free_count = read_count(reader);
+        atomic_store_relaxed_u32(&store->held_free, read_count(reader));
+        atomic_store_relaxed_u32(&store->map.bucket_count, read_count(reader));
+        store->map.entry_count = read_count(reader);
+        store->released_head = SLOT_NONE;
         derived_counts[f] = read_u32(reader);
         if (derived_counts[f] > COLLECTION_DERIVED_MAX) reader->failed = true;
     }

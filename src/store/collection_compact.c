@@ -22,6 +22,12 @@ static struct node *node_at(struct vector_store *store, uint32_t node)
     return array_at_writable(&store->nodes, node);
 }
 
+/* Nodes whose elements must stay. */
+static uint32_t nodes_kept(const struct vector_store *store)
+{
+    return atomic_load_relaxed_u32(&store->nodes_live) + atomic_load_relaxed_u32(&store->held_free);
+}
+
 /* Blocks of a per-node array that hold content. */
 static uint32_t blocks_present(struct array *array, uint32_t nodes)
 {
@@ -42,7 +48,7 @@ bool collection_wants_compaction(struct collection *collection)
     for (uint32_t f = 0; f < collection->schema->vectors_count; f++) {
         struct vector_store *store = &collection->vectors[f];
         const uint32_t count = atomic_load_relaxed_u32(&store->node_count);
-        const uint32_t live = atomic_load_relaxed_u32(&store->nodes_live);
+        const uint32_t live = nodes_kept(store);
         const uint32_t needed = blocks_needed(&store->vectors, live);
         if (count - live < count / 8 || count / store->vectors.per_block <= needed + 2) continue;
         if (blocks_present(&store->vectors, count) > needed + needed / 8 + 2) return true;
@@ -57,11 +63,12 @@ static omendb_status block_drop_if_free(struct vector_store *store, struct array
 {
     const uint32_t count = atomic_load_relaxed_u32(&store->node_count);
     const uint32_t first = block * array->per_block;
+    if (block >= atomic_load_relaxed_u32(&array->block_count)) return OMENDB_OK;
     if (!array_block_present(array, block)) return OMENDB_OK;
     for (uint32_t node = first; node < first + array->per_block && node < count; node++) {
         const void *element = NULL;
         TRY(element_read(&store->nodes, node, &element, err));
-        if ((((const struct node *)element)->flags & NODE_FREE) == 0) return OMENDB_OK;
+        if (((const struct node *)element)->flags != NODE_FREE) return OMENDB_OK;
     }
     TRY(array_prepare(array, first, err));
     array_drop_block(array, block);
@@ -76,13 +83,13 @@ omendb_status collection_drop_blocks(struct collection *collection, omendb_error
     for (uint32_t f = 0; f < collection->schema->vectors_count; f++) {
         struct vector_store *store = &collection->vectors[f];
         const uint32_t count = atomic_load_relaxed_u32(&store->node_count);
-        const uint32_t unused = count - atomic_load_relaxed_u32(&store->nodes_live);
+        const uint32_t unused = count - nodes_kept(store);
         if (unused < count / 8 || unused < store->vectors.per_block) continue;
         for (uint32_t block = 0; block < count / store->vectors.per_block; block++)
             TRY(block_drop_if_free(store, &store->vectors, block, err));
         for (uint32_t i = 0; i < store->derived_count; i++) {
             struct array *array = store->derived[i];
-            if (array->hot || array->kind != ARRAY_CODES) continue;
+            if (array->kind != ARRAY_CODES && array->kind != ARRAY_GRAPH_LINKS) continue;
             for (uint32_t block = 0; block < count / array->per_block; block++)
                 TRY(block_drop_if_free(store, array, block, err));
         }
@@ -119,6 +126,7 @@ static omendb_status move_prepare(struct collection *collection, uint32_t field,
     if (collection->hooks != NULL && collection->hooks->node_reserve != NULL)
         TRY(collection->hooks->node_reserve(collection->hooks->context, collection, field, to,
                                             err));
+    TRY(vector_map_change_reserve(&store->map, &store->nodes, from, err));
     TRY(collection_node_head(collection, field, from, &slot, err));
     while (slot != SLOT_NONE) {
         if (++hops > atomic_load_relaxed_u32(&collection->slot_count))
@@ -139,14 +147,13 @@ static void move_apply(struct collection *collection, uint32_t field, uint32_t f
         collection->hooks->node_write(collection->hooks->context, collection, field, to, vector);
     publish32(&node_at(store, to)->head, head);
     publish32(&node_at(store, to)->flags, 0); /* with collection_node_head() */
+    vector_map_replace(&store->map, &store->nodes, from, to);
     for (uint32_t slot = head; slot != SLOT_NONE;) {
         struct slot_link *link = array_at_writable(&store->links, slot);
         publish32(&link->node, to); /* Who reads the old number finds the same vector there. */
         slot = link->next;
     }
-    publish32(&node_at(store, from)->flags, NODE_FREE);
-    publish32(&node_at(store, from)->head, store->retiring_head);
-    store->retiring_head = from;
+    collection_node_free(collection, field, from);
 }
 
 /* The free list again, lowest first, so that gaps fill from below. */
@@ -176,8 +183,7 @@ static omendb_status field_compact(struct collection *collection, uint32_t field
     omendb_status status = OMENDB_OK;
     if (store->free_count < count / 8 || store->free_count < 2 * store->vectors.per_block)
         return OMENDB_OK;
-    const uint32_t needed = blocks_needed(&store->vectors,
-                                          atomic_load_relaxed_u32(&store->nodes_live));
+    const uint32_t needed = blocks_needed(&store->vectors, nodes_kept(store));
     if (blocks_present(&store->vectors, count) <= needed + needed / 8 + 2) return OMENDB_OK;
     uint64_t *bits = alloc_zeroed((size_t)count / 64 + 1, sizeof *bits);
     if (bits == NULL) return fail(err, OMENDB_ERR_NOMEM, "out of memory: map of free nodes");

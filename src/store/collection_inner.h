@@ -41,6 +41,12 @@ omendb_status newest_find(struct collection *collection, const struct id_view *i
  * reclaiming failed), as an image lists them. */
 omendb_status collection_list_dead(struct collection *collection, omendb_error *err);
 
+/* collection_node.c. The prepared node, whose chain is empty now or moved to another node, becomes
+ * free: on the retiring list, or the index is told. */
+void collection_node_free(struct collection *collection, uint32_t field, uint32_t node);
+/* What was released since the last checkpoint goes on the retiring lists. */
+omendb_status collection_nodes_released(struct collection *collection, omendb_error *err);
+
 /* collection_compact.c. Blocks without a node in use become holes. */
 omendb_status collection_drop_blocks(struct collection *collection, omendb_error *err);
 /* Moves vectors of high nodes (at most `budget` bytes) to low free ones when that frees blocks. */

@@ -32,21 +32,24 @@ static omendb_status successor_find(struct collection *collection, uint32_t newe
     return OMENDB_OK;
 }
 
-/* The slot before `slot` in its node's chain: prepared; SLOT_NONE when it is the head. */
-static omendb_status link_before(struct collection *collection, uint32_t field, uint32_t node,
-                                 uint32_t slot, uint32_t *out, omendb_error *err)
+/* Do the links of the slot's neighbours in the chain of `node` lead to it? Both are prepared. */
+static omendb_status links_prepare(struct vector_store *store, uint32_t node, uint32_t slot,
+                                   const struct slot_link *link, omendb_error *err)
 {
-    struct vector_store *store = &collection->vectors[field];
-    *out = SLOT_NONE;
-    uint32_t at = ((struct node *)array_at_writable(&store->nodes, node))->head, hops = 0;
-    while (at != slot) {
-        if (at == SLOT_NONE || ++hops > atomic_load_relaxed_u32(&collection->slot_count))
-            return fail(err, OMENDB_ERR_CORRUPT, "slot %u is missing in the chain of node %u", slot,
-                        node);
-        *out = at;
-        TRY(collection_link_next(collection, field, at, &at, err));
+    const struct slot_link *before = NULL, *after = NULL;
+    if (link->previous != SLOT_NONE) {
+        TRY(array_prepare(&store->links, link->previous, err));
+        before = array_at_writable(&store->links, link->previous);
     }
-    if (*out != SLOT_NONE) TRY(array_prepare(&store->links, *out, err));
+    if (link->next != SLOT_NONE) {
+        TRY(array_prepare(&store->links, link->next, err));
+        after = array_at_writable(&store->links, link->next);
+    }
+    const struct node *record = array_at_writable(&store->nodes, node);
+    if ((before != NULL ? before->next : record->head) != slot ||
+        (after != NULL && after->previous != slot))
+        return fail(err, OMENDB_ERR_CORRUPT, "slot %u is missing in the chain of node %u", slot,
+                    node);
     return OMENDB_OK;
 }
 
@@ -54,28 +57,30 @@ static omendb_status node_unlink(struct collection *collection, uint32_t field, 
                                  omendb_error *err)
 {
     struct vector_store *store = &collection->vectors[field];
-    uint32_t node = SLOT_NONE, next = SLOT_NONE, before = SLOT_NONE;
-    TRY(collection_slot_node(collection, field, slot, &node, err));
+    TRY(array_prepare(&store->links, slot, err));
+    struct slot_link *link = array_at_writable(&store->links, slot);
+    const uint32_t node = link->node, next = link->next, previous = link->previous;
+    const bool last = previous == SLOT_NONE && next == SLOT_NONE;
     if (node == SLOT_NONE) return OMENDB_OK;
     TRY(array_prepare(&store->nodes, node, err));
-    TRY(link_before(collection, field, node, slot, &before, err));
-    TRY(collection_link_next(collection, field, slot, &next, err));
-    TRY(array_prepare(&store->links, slot, err));
+    TRY(links_prepare(store, node, slot, link, err));
+    if (last) TRY(vector_map_change_reserve(&store->map, &store->nodes, node, err));
 
     struct node *record = array_at_writable(&store->nodes, node);
-    if (before != SLOT_NONE) {
-        publish32(&((struct slot_link *)array_at_writable(&store->links, before))->next, next);
+    if (next != SLOT_NONE)
+        ((struct slot_link *)array_at_writable(&store->links, next))->previous = previous;
+    if (previous != SLOT_NONE) {
+        publish32(&((struct slot_link *)array_at_writable(&store->links, previous))->next, next);
     } else if (next != SLOT_NONE) {
         publish32(&record->head, next);
     } else {
-        publish32(&record->flags, NODE_FREE); /* with collection_node_head() */
-        publish32(&record->head, store->retiring_head);
-        store->retiring_head = node;
+        vector_map_remove(&store->map, &store->nodes, node);
         (void)atomic_sub_u32(&store->nodes_live, 1);
+        collection_node_free(collection, field, node);
     }
     /* So that a reclaim that failed half-way can be repeated: this field is done. The slot's own
      * `next` stays for readers that stand on it. */
-    publish32(&((struct slot_link *)array_at_writable(&store->links, slot))->node, SLOT_NONE);
+    publish32(&link->node, SLOT_NONE);
     return OMENDB_OK;
 }
 
@@ -267,6 +272,7 @@ omendb_status collection_reclaim(struct collection *collection, uint64_t oldest,
                                  omendb_error *err)
 {
     TRY(lists_rotate(collection, err));
+    TRY(collection_nodes_released(collection, err)); /* After it: they wait as long as others. */
     TRY(collection_drop_blocks(collection, err));
     heap_settle(&collection->documents);
     heap_settle(&collection->id_texts);

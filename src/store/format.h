@@ -77,11 +77,14 @@ enum array_kind {
     ARRAY_DOC_META = 5,   /* struct heap_chunk, by chunk */
     ARRAY_ID_CHUNKS = 6,
     ARRAY_ID_META = 7,
-    ARRAY_VECTORS = 8, /* by node */
-    ARRAY_NODES = 9,   /* struct node, by node */
-    ARRAY_LINKS = 10,  /* struct slot_link, by slot */
-    ARRAY_CODES = 32,  /* quantised vectors, by node */
-    ARRAY_CODE_PARAMS = 33
+    ARRAY_VECTORS = 8,       /* by node */
+    ARRAY_NODES = 9,         /* struct node, by node */
+    ARRAY_LINKS = 10,        /* struct slot_link, by slot */
+    ARRAY_VECTOR_HEADS = 11, /* u32, by bucket of the vector map (vector_map.h) */
+    ARRAY_CODES = 32,        /* quantised vectors, by node */
+    ARRAY_CODE_PARAMS = 33,
+    ARRAY_GRAPH_LINKS = 34, /* stride 128 */
+    ARRAY_GRAPH_STATE = 35  /* stride 4096 */
 };
 
 struct slot {          /* 48 bytes: one immutable version of a document */
@@ -97,15 +100,21 @@ struct slot {          /* 48 bytes: one immutable version of a document */
 #define SLOT_ID_TEXT 1u
 #define SLOT_FREE 2u /* On a free list, or never used. */
 
-struct node {       /* 8 bytes: one stored vector */
-    uint32_t head;  /* First slot of the chain that shares it, or the next free node. */
+struct node {       /* 16 bytes: one stored vector */
+    uint32_t head;  /* First slot of its chain, the next free node, or SLOT_NONE (free and held). */
     uint32_t flags; /* NODE_* */
+    uint32_t hash;  /* Of the vector's bytes; as the next, only while the node isn't free. */
+    uint32_t hash_next; /* Next node of the same bucket of the vector map, or SLOT_NONE. */
 };
 #define NODE_FREE 1u
+#define NODE_HELD 2u   /* An index refers to its number: not reused while it is set. */
+#define NODE_LINKED 4u /* The index finds it; only with HELD. */
+#define NODE_FLAGS (NODE_FREE | NODE_HELD | NODE_LINKED)
 
-struct slot_link { /* 8 bytes, by slot, one array for each vector field */
-    uint32_t node; /* SLOT_NONE: the document has no such vector. */
-    uint32_t next; /* Next slot with the same node. */
+struct slot_link {     /* 12 bytes, by slot, one array for each vector field */
+    uint32_t node;     /* SLOT_NONE: the document has no such vector. */
+    uint32_t next;     /* Next slot with the same node. */
+    uint32_t previous; /* The slot before it, or SLOT_NONE: the node's head leads here. */
 };
 
 struct heap_chunk { /* 8 bytes */
@@ -188,8 +197,8 @@ struct operation_vector { /* 8 bytes, then the vector's bytes, padded to 8 */
 FORMAT_SIZE(block_ref, 16);
 FORMAT_SIZE(superblock_root, 512);
 FORMAT_SIZE(slot, 48);
-FORMAT_SIZE(node, 8);
-FORMAT_SIZE(slot_link, 8);
+FORMAT_SIZE(node, 16);
+FORMAT_SIZE(slot_link, 12);
 FORMAT_SIZE(heap_chunk, 8);
 FORMAT_SIZE(id_bucket, 64);
 FORMAT_SIZE(wal_segment_header, 80);

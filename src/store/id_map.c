@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "base/compiler.h"
 #include "os/thread.h"
 
 static const uint64_t empty_entry = UINT64_MAX;
@@ -43,6 +44,12 @@ static uint32_t bucket_of(uint32_t hash, uint32_t bucket_count)
     const uint32_t level = 31 - (uint32_t)__builtin_clz(bucket_count);
     const uint32_t wide = hash & (uint32_t)((UINT64_C(2) << level) - 1);
     return wide < bucket_count ? wide : hash & ((UINT32_C(1) << level) - 1);
+}
+
+void id_map_ahead(const struct id_map *map, uint32_t hash)
+{
+    const uint32_t count = atomic_load_relaxed_u32(&map->bucket_count);
+    if (count != 0) prefetch(array_peek(&map->buckets, bucket_of(hash, count)));
 }
 
 static omendb_status bucket_read(struct array *array, uint32_t index, const struct id_bucket **out,

@@ -36,6 +36,9 @@ void id_map_deinit(struct id_map *map);
 omendb_status id_map_find(struct id_map *map, uint32_t hash, const struct id_match *match,
                           uint32_t *out, omendb_error *err);
 
+/* Brings the bucket of a hash that will be looked up soon nearer. Writer. */
+void id_map_ahead(const struct id_map *map, uint32_t hash);
+
 /* Makes sure that the next put, replace or remove of this hash succeeds. */
 omendb_status id_map_reserve(struct id_map *map, uint32_t hash, omendb_error *err);
 void id_map_put(struct id_map *map, uint32_t hash, uint32_t slot);

@@ -65,16 +65,32 @@ omendb_status space_map_block(struct space *space, struct block_ref ref, const u
     return OMENDB_OK;
 }
 
+omendb_status space_read_blocks(struct space *space, const struct block_ref *refs, uint32_t count,
+                                void *to, uint32_t *good, omendb_error *err)
+{
+    size_t got = 0;
+    *good = 0;
+    TRY(reference_check(space, refs[0], err));
+    TRY(reference_check(space, refs[count - 1], err));
+    TRY(file_read(space->file, (uint64_t)refs[0].block * BLOCK_SIZE, to, (size_t)count * BLOCK_SIZE,
+                  &got, err));
+    for (; *good < count; ++*good) {
+        const size_t at = (size_t)*good * BLOCK_SIZE;
+        const bool whole = got >= at + BLOCK_SIZE;
+        assert(refs[*good].block == refs[0].block + *good);
+        if (whole && checksum64((const uint8_t *)to + at, BLOCK_SIZE) == refs[*good].checksum)
+            continue;
+        return fail(err, OMENDB_ERR_CORRUPT, "block %u of the file: %s", refs[*good].block,
+                    whole ? "checksum mismatch" : "the file ends before it");
+    }
+    return OMENDB_OK;
+}
+
 omendb_status space_read_block(struct space *space, struct block_ref ref, void *to,
                                omendb_error *err)
 {
-    size_t got = 0;
-    TRY(reference_check(space, ref, err));
-    TRY(file_read(space->file, (uint64_t)ref.block * BLOCK_SIZE, to, BLOCK_SIZE, &got, err));
-    if (got != BLOCK_SIZE || checksum64(to, BLOCK_SIZE) != ref.checksum)
-        return fail(err, OMENDB_ERR_CORRUPT, "block %u of the file: %s", ref.block,
-                    got != BLOCK_SIZE ? "the file ends before it" : "checksum mismatch");
-    return OMENDB_OK;
+    uint32_t good = 0;
+    return space_read_blocks(space, &ref, 1, to, &good, err);
 }
 
 omendb_status space_write_block(struct space *space, const void *data, struct block_ref *out,

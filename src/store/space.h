@@ -67,6 +67,12 @@ omendb_status space_map_block(struct space *space, struct block_ref ref, const u
 omendb_status space_read_block(struct space *space, struct block_ref ref, void *to,
                                omendb_error *err);
 
+/* Reads `count` blocks that lie one behind the other (refs[i].block = refs[0].block + i) into `to` by
+ * one read; *good: how many of them, from the first on, are as they should be. Fewer than all: why
+ * the next one isn't. */
+omendb_status space_read_blocks(struct space *space, const struct block_ref *refs, uint32_t count,
+                                void *to, uint32_t *good, omendb_error *err);
+
 /* Takes a free block, writes `data` [BLOCK_SIZE] there and gives its reference, for the image of
  * generation + 1. FULL, IO, NOMEM; nothing is taken then. */
 omendb_status space_write_block(struct space *space, const void *data, struct block_ref *out,

@@ -6,31 +6,31 @@
 #include "base/alloc.h"
 #include "store/store_inner.h"
 
-enum { OPEN_TRIES = 10 };
+enum { OPEN_TRIES = 10, DROPPED_MAX = 16 };
 
 /* ---- Making and ending ---- */
 
 static omendb_status locks_init(struct store *store, omendb_error *err)
 {
-    struct mutex *const mutexes[] = {&store->checkpoint_mutex, &store->writer, &store->log,
-                                     &store->catalog};
-    for (; store->locks_made < 4; store->locks_made++)
+    struct mutex *const mutexes[] = {&store->checkpoint_mutex, &store->writer,   &store->log,
+                                     &store->catalog,          &store->indexing, &store->index};
+    struct condition *const conditions[] = {&store->log_changed, &store->upkeep_wanted,
+                                            &store->index_wanted};
+    for (; store->locks_made < COUNT_OF(mutexes); store->locks_made++)
         TRY(mutex_init(mutexes[store->locks_made], err));
-    TRY(condition_init(&store->log_changed, err));
-    store->locks_made++;
-    TRY(condition_init(&store->upkeep_wanted, err));
-    store->locks_made++;
+    for (; store->conditions_made < COUNT_OF(conditions); store->conditions_made++)
+        TRY(condition_init(conditions[store->conditions_made], err));
     return OMENDB_OK;
 }
 
 static void locks_deinit(struct store *store)
 {
-    struct mutex *const mutexes[] = {&store->checkpoint_mutex, &store->writer, &store->log,
-                                     &store->catalog};
-    if (store->locks_made > 5) condition_deinit(&store->upkeep_wanted);
-    if (store->locks_made > 4) condition_deinit(&store->log_changed);
-    for (uint32_t i = store->locks_made < 4 ? store->locks_made : 4; i-- > 0;)
-        mutex_deinit(mutexes[i]);
+    struct mutex *const mutexes[] = {&store->checkpoint_mutex, &store->writer,   &store->log,
+                                     &store->catalog,          &store->indexing, &store->index};
+    struct condition *const conditions[] = {&store->log_changed, &store->upkeep_wanted,
+                                            &store->index_wanted};
+    while (store->conditions_made > 0) condition_deinit(conditions[--store->conditions_made]);
+    while (store->locks_made > 0) mutex_deinit(mutexes[--store->locks_made]);
 }
 
 /* What an attempt to open has built. */
@@ -169,6 +169,7 @@ omendb_status store_open(const struct store_options *options, struct store **out
     store->read_only = (options->flags & OMENDB_OPEN_READ_ONLY) != 0;
     store->queue_end = &store->queue;
     store->process = store->vfs->ops->process_id(store->vfs);
+    atomic_store_relaxed_u32(&store->index_stopped, 1);
     omendb_status status = locks_init(store, err);
     if (status == OMENDB_OK && options->path != NULL) {
         const size_t size = strlen(options->path) + 1;
@@ -177,6 +178,9 @@ omendb_status store_open(const struct store_options *options, struct store **out
         else memcpy(store->path, options->path, size);
     }
     if (status == OMENDB_OK) status = open_contents(store, err);
+    /* Images of the time before: an idle checkpoint waits until something changes. */
+    atomic_store_release_u64(&store->image_sequence, store->live.sequence); /* checkpoint_due() */
+    atomic_store_release_u64(&store->image_ns, store_clock_ns(store));
     if (status == OMENDB_OK && store->path != NULL && !store->read_only &&
         !store->vfs->single_threaded) {
         status = thread_start(&store->upkeep, "omendb-upkeep", upkeep_main, store, err);
@@ -186,6 +190,7 @@ omendb_status store_open(const struct store_options *options, struct store **out
         store_free(store);
         return status;
     }
+    host_begin(store);
     *out = store;
     return OMENDB_OK;
 }
@@ -193,6 +198,7 @@ omendb_status store_open(const struct store_options *options, struct store **out
 omendb_status store_close(struct store *store, omendb_error *err)
 {
     omendb_status status = OMENDB_OK;
+    host_stop(store);
     if (store->upkeep_running && store->process == store->vfs->ops->process_id(store->vfs)) {
         mutex_lock(&store->log);
         store->upkeep_stop = true;
@@ -410,12 +416,27 @@ static omendb_status create_logged(struct store *store, const char *name, struct
     return status;
 }
 
+/* A dropped collection keeps its address space (seven hot arrays of 256 GiB, of 128 TiB there are)
+ * until a checkpoint has released its blocks: who makes and drops many waits for one now and then. */
+static void dropped_settle(struct store *store)
+{
+    mutex_lock(&store->writer);
+    const bool many = store->path != NULL && store->dropped_count >= DROPPED_MAX;
+    mutex_unlock(&store->writer);
+    if (many)
+        (void)checkpoint_run(store, CHECKPOINT_NORMAL, NULL); /* Creating may still succeed. */
+}
+
 omendb_status store_collection_create(struct store *store, const char *name, struct schema *schema,
                                       struct collection **out, omendb_error *err)
 {
     bool found = false;
     struct collection *collection = NULL;
-    omendb_status status = catalog_begin(store, err);
+    omendb_status status = store_usable(store, err);
+    if (status == OMENDB_OK) {
+        dropped_settle(store);
+        status = catalog_begin(store, err);
+    }
     if (status != OMENDB_OK) {
         schema_destroy(schema);
         return status;

@@ -7,7 +7,7 @@
  * A batch goes: stage (writer lock; may fail, is undone) -> queue -> frame (one leader writes and
  * syncs for all that wait) -> publish (visible sequence) -> acknowledged.
  *
- * Lock order: writer -> log -> catalog -> array locks -> epoch. The checkpoint takes the writer lock twice,
+ * Lock order: indexing -> writer -> log -> catalog -> array locks -> epoch. The checkpoint takes the writer lock twice,
  * to freeze and to thaw; readers take none of the first three.
  *
  * Threads: any, unless a function says otherwise.
@@ -30,6 +30,7 @@ struct store_options {
     uint64_t wal_size_max;     /* Log bytes that start a checkpoint. */
     uint64_t wal_segment_size; /* The largest ordinary segment; default 16 MiB. */
     struct index_hooks hooks;
+    uint32_t index_threads; /* For hooks.work; 0: half of the processors, at least one. */
 };
 
 omendb_status store_open(const struct store_options *options, struct store **out,
@@ -42,6 +43,21 @@ omendb_status store_commit(struct store *store, const struct batch *batch,
                            omendb_durability durability, uint64_t *sequence, omendb_error *err);
 omendb_status store_sync(struct store *store, omendb_error *err);
 omendb_status store_checkpoint(struct store *store, omendb_error *err);
+
+/* One piece of hooks.work for the collection whose turn it is, on this thread, however many there
+ * are; *more: somewhere there is more to do. An error of it is returned, and not noted. For tests
+ * and for who wants to wait for the index; the store's own thread calls it too. */
+omendb_status store_index_work(struct store *store, bool *more, omendb_error *err);
+
+/* What the store's own thread is doing for the collection, of hooks.work. After a commit returned,
+ * IDLE means that its vectors were taken in too, and FAILED that the last piece failed, which will be
+ * tried again, or that the store is fenced: *cause tells. */
+enum store_index_state { STORE_INDEX_IDLE, STORE_INDEX_BUSY, STORE_INDEX_FAILED };
+enum store_index_state store_index_state(struct store *store, struct collection *collection,
+                                         omendb_error *cause);
+
+/* Has the store's thread look at collections that were marked (work_wanted) outside of a batch. */
+void store_index_wake(struct store *store);
 
 /* A snapshot of what is published now. Keep it short: it holds back reuse. */
 omendb_status store_enter(struct store *store, struct snapshot *out, omendb_error *err);

@@ -1,5 +1,6 @@
-/* store_inner.h - the inside of `struct store`, for store.c, txn.c, checkpoint.c, recover.c and
- * verify.c. Lock order: checkpoint_mutex -> writer -> log -> catalog. */
+/* store_inner.h - the inside of `struct store`, for store.c, txn.c, checkpoint.c, recover.c,
+ * verify.c and host.c. Lock order: indexing -> checkpoint_mutex -> writer -> log -> catalog; index
+ * is the last of all. */
 #ifndef STORE_STORE_INNER_H
 #define STORE_STORE_INNER_H
 
@@ -8,9 +9,12 @@
 #include "store/wal.h"
 
 enum {
-    WAL_SIZE_LIMIT = 256 << 20, /* Log bytes at which writers wait for the checkpoint. */
-    IDLE_MARK_MS = 200,         /* Without a commit for so long: cover the last frame. */
-    IDLE_CHECKPOINT_MS = 2000,  /* ... and write what changed into the file. */
+    WAL_SIZE_LIMIT = 256 << 20,  /* Log bytes at which writers wait for the checkpoint. */
+    IDLE_MARK_MS = 200,          /* Without a commit for so long: cover the last frame. */
+    IDLE_CHECKPOINT_MS = 2000,   /* ... and write what changed into the file. */
+    INDEX_CHECKPOINT_MS = 30000, /* A long build without commits is written so often. */
+    INDEX_GATHER_MS = 5,         /* The index thread wakes at most so often. */
+    INDEX_RETRY_MS = 1000,       /* Its pause after a failure. */
     IDLE_CHECKPOINTS_MAX = 12, /* In a row without a commit: unlink, two rotations, moves, again. */
     COMPACT_BUDGET = 8 << 20,  /* Document bytes moved by one checkpoint. */
     COMMIT_COLLECTIONS = 4     /* Collections of a batch whose counts need no allocation. */
@@ -41,6 +45,7 @@ struct image {     /* The durable state that replay starts from. */
     struct buffer payload; /* References to catalog blocks, when there are any. */
     uint32_t catalog_refs;
     uint64_t catalog_changes; /* store->catalog_changes in it. */
+    uint64_t index_changes;   /* store->index_changes in it. */
     uint64_t reclaims;
     bool clean;
     bool proved; /* Its log segment is there: a damaged newer image would be noticed. */
@@ -62,7 +67,7 @@ struct store {
     struct mutex catalog;          /* collections */
     struct condition log_changed;  /* A frame was written, or a checkpoint ended. */
     struct condition upkeep_wanted;
-    uint32_t locks_made;
+    uint32_t locks_made, conditions_made;
 
     struct commit *queue, **queue_end; /* Staged, not yet in the log. */
     uint32_t queue_count;
@@ -94,11 +99,26 @@ struct store {
     atomic_u32 interrupts;
     atomic_u64 last_commit_ns;
 
+    /* Work of indexes: host.c. */
+    struct mutex indexing;         /* One call of hooks.work at a time; index_cursor. */
+    struct mutex index;            /* index_thread, and its sleep. */
+    struct condition index_wanted; /* index_pending or index_stopped were set. */
+    struct thread index_thread;
+    atomic_u32 index_stopped; /* 1: opening or closing. */
+    atomic_u32 index_pending; /* 1: the thread will look, or is looking. */
+    uint32_t index_cursor;    /* Id of the collection that had the last turn. */
+    uint64_t index_changes;   /* Counts host_changed(). Writer lock. */
+    atomic_u64 last_index_ns; /* When it was called last. */
+    /* What the upkeep thread compares without a lock; written with the image. */
+    atomic_u64 image_sequence, image_index_changes, image_ns;
+    atomic_u64 index_changes_seen; /* index_changes, for that thread. */
+
     struct thread upkeep;
     bool upkeep_running, upkeep_stop, checkpoint_wanted;
     uint32_t idle_checkpoints;
     uint32_t file_blocks; /* Of the live image. */
     uint64_t checkpoints, checkpoint_ns_last, replayed_batches, undone_batches;
+    atomic_u32 commits_waiting; /* For the writer lock: host_lock(). */
     uint64_t commits, upkeep_failures;
     omendb_error upkeep_error; /* Of the last failed background checkpoint, for stats. */
 };
@@ -123,7 +143,19 @@ omendb_status txn_log_alone(struct store *store, const struct batch *batch, omen
 enum checkpoint_kind { CHECKPOINT_NORMAL, CHECKPOINT_CLOSE };
 omendb_status checkpoint_run(struct store *store, enum checkpoint_kind kind, omendb_error *err);
 omendb_status checkpoint_final(struct store *store, omendb_error *err);
+/* Notes a failure of background work, for stats. */
+void upkeep_note(struct store *store, const omendb_error *error);
 void upkeep_main(void *context);
+
+/* host.c. Announces that hooks.work may have something to do; cheap when it was announced already.
+ * No lock but `checkpoint_mutex` held. */
+void host_wake(struct store *store);
+void host_wake_wanted(struct store *store); /* When some collection is marked. */
+void host_begin(struct store *store);       /* The end of opening: from here on wakes count. */
+void host_stop(struct store *store);        /* Returns when no call of work is under way. */
+/* Without threads: one piece at the end of a commit or before closing, and the checkpoint that it
+ * asked for. Failures are noted. */
+void host_work_inline(struct store *store);
 
 /* recover.c */
 omendb_status recover_create(struct store *store, omendb_error *err);

@@ -48,27 +48,52 @@ void txn_publish(struct store *store, uint64_t sequence)
     atomic_store_release_u64(&store->space.epoch.visible_sequence, sequence);
 }
 
+/* The batch's next operation, as struct stage_next. */
+static omendb_status stage_take(struct store *store, const uint8_t *bytes, size_t *at,
+                                struct stage_next *next, omendb_error *err)
+{
+    const struct operation *op = (const void *)(bytes + *at);
+    *at += (size_t)op->size;
+    if (op->type != OPERATION_UPSERT && op->type != OPERATION_DELETE)
+        return fail(err, OMENDB_ERR_INTERNAL, "a catalog operation within a batch");
+    next->op = op;
+    next->collection = store_collection_by_id(store, op->collection);
+    if (next->collection == NULL)
+        return fail(err, OMENDB_ERR_NOT_FOUND, "the collection was dropped meanwhile");
+    collection_stage_ahead(next);
+    return OMENDB_OK;
+}
+
+/* Operation i is staged when i + 16 is seen, so that its memory has come: collection_stage_ahead(). */
+static omendb_status stage_operations(struct store *store, const uint8_t *bytes, size_t size,
+                                      omendb_error *err)
+{
+    enum { NODES_AHEAD = 10, CHAINS_AHEAD = 5 };
+    struct stage *stage = &store->stage;
+    struct stage_next *next = stage->next;
+    uint32_t seen = 0;
+    size_t at = 0;
+    for (uint32_t i = 0; at < size || i < seen; i++) {
+        for (; seen < i + STAGE_AHEAD && at < size; seen++)
+            TRY(stage_take(store, bytes, &at, &next[seen % STAGE_AHEAD], err));
+        if (i + NODES_AHEAD < seen)
+            collection_stage_nearer(&next[(i + NODES_AHEAD) % STAGE_AHEAD], NODES_AHEAD, 1);
+        if (i + CHAINS_AHEAD < seen)
+            collection_stage_nearer(&next[(i + CHAINS_AHEAD) % STAGE_AHEAD], CHAINS_AHEAD, 2);
+        const struct stage_next *now = &next[i % STAGE_AHEAD];
+        TRY(now->op->type == OPERATION_UPSERT ? collection_stage_upsert(now, stage, err)
+                                              : collection_stage_delete(now, stage, err));
+    }
+    return OMENDB_OK;
+}
+
 omendb_status txn_stage(struct store *store, const uint8_t *bytes, size_t size,
                         uint32_t operation_count, uint64_t sequence, omendb_error *err)
 {
     struct stage *stage = &store->stage;
-    omendb_status status = OMENDB_OK;
     stage->sequence = sequence;
     stage->count = 0;
-    for (size_t at = 0; status == OMENDB_OK && at < size;) {
-        const struct operation *op = (const void *)(bytes + at);
-        at += (size_t)op->size;
-        if (op->type != OPERATION_UPSERT && op->type != OPERATION_DELETE) {
-            status = fail(err, OMENDB_ERR_INTERNAL, "a catalog operation within a batch");
-            break;
-        }
-        struct collection *collection = store_collection_by_id(store, op->collection);
-        if (collection == NULL)
-            status = fail(err, OMENDB_ERR_NOT_FOUND, "the collection was dropped meanwhile");
-        else if (op->type == OPERATION_UPSERT)
-            status = collection_stage_upsert(collection, op, stage, err);
-        else status = collection_stage_delete(collection, op, stage, err);
-    }
+    const omendb_status status = stage_operations(store, bytes, size, err);
     (void)operation_count;
     if (status != OMENDB_OK) {
         stage_undo(stage);
@@ -105,9 +130,11 @@ static omendb_status counts_keep(struct store *store, struct commit *commit, ome
 
 static void counts_publish(const struct commit *commit)
 {
-    for (uint32_t i = 0; i < commit->counts_size; i++)
-        atomic_store_release_u64(&commit->counts[i].collection->published_count,
-                                 commit->counts[i].live);
+    for (uint32_t i = 0; i < commit->counts_size; i++) {
+        struct collection *collection = commit->counts[i].collection;
+        atomic_store_release_u64(&collection->published_count, commit->counts[i].live);
+        atomic_store_release_u32(&collection->work_wanted, 1); /* with wanted_next() */
+    }
 }
 
 static void counts_free(struct commit *commit)
@@ -337,14 +364,19 @@ omendb_status store_commit(struct store *store, const struct batch *batch,
             *sequence = atomic_load_acquire_u64(&store->space.epoch.visible_sequence);
         return OMENDB_OK;
     }
+    /* The index thread steps back: it would take the lock again before we have woken up. */
+    (void)atomic_add_u32(&store->commits_waiting, 1);
     mutex_lock(&store->writer);
+    (void)atomic_sub_u32(&store->commits_waiting, 1);
     omendb_status status = stage_and_queue(store, batch, &commit, err);
     mutex_unlock(&store->writer);
     if (status == OMENDB_OK && store->path != NULL) status = wait_logged(store, &commit, err);
     counts_free(&commit);
     if (status != OMENDB_OK) return status;
     if (store->path != NULL)
-        atomic_store_relaxed_u64(&store->last_commit_ns, store_clock_ns(store));
+        atomic_store_release_u64(&store->last_commit_ns, store_clock_ns(store)); /* idle_ms() */
+    host_wake(store);
+    host_work_inline(store);
     if (sequence != NULL) *sequence = commit.batch.sequence;
     return OMENDB_OK;
 }

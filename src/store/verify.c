@@ -29,7 +29,7 @@ static omendb_status append_number(struct buffer *out, const char *name, uint64_
 struct stats {
     struct store *store;
     struct buffer *out;
-    uint64_t memory, unindexed;
+    uint64_t memory, unindexed, index;
     bool first;
 };
 
@@ -63,10 +63,15 @@ static omendb_status vectors_stats(struct stats *stats, struct collection *c, om
         TRY(append_number(out, "count", live, err));
         TRY(append_number(out, "nodes", atomic_load_acquire_u32(&store->node_count), err));
         TRY(append_number(out, "free_nodes", store->free_count, err));
+        TRY(append_number(out, "held_nodes", atomic_load_acquire_u32(&store->held_free), err));
         TRY(append_number(out, "bytes_per_vector", c->schema->vectors[f].size, err));
-        /* Until a graph exists every vector is searched exactly. */
-        TRY(buffer_append_format(out, err, "\"unindexed\":%u}", live));
-        stats->unindexed += live;
+        struct index_totals totals = {.unindexed = live};
+        if (c->hooks != NULL && c->hooks->stats != NULL)
+            TRY(c->hooks->stats(c->hooks->context, c, f, out, &totals, err));
+        TRY(buffer_append_format(out, err, "\"unindexed\":%llu}",
+                                 (unsigned long long)totals.unindexed));
+        stats->unindexed += totals.unindexed;
+        stats->index += totals.bytes;
     }
     return buffer_append_text(out, "]", err);
 }
@@ -170,6 +175,7 @@ static omendb_status stats_write(struct store *store, struct buffer *out, omendb
         TRY(collection_stats(&stats, store->collections[i], store->collections[i]->name, err));
     TRY(buffer_append_text(out, "],", err));
     TRY(append_number(out, "unindexed", stats.unindexed, err));
+    TRY(append_number(out, "index_bytes", stats.index, err));
     return buffer_append_format(out, err, "\"array_bytes\":%llu,\"heap_bytes\":%llu}",
                                 (unsigned long long)stats.memory,
                                 (unsigned long long)alloc_bytes());
@@ -254,7 +260,9 @@ static omendb_status check_collection(void *context, struct collection *collecti
     const omendb_status status = collection_verify(collection, snapshot.sequence, check->deep,
                                                    problem, check, err);
     store_leave(&snapshot);
-    return status;
+    const struct index_hooks *hooks = collection->hooks;
+    if (status != OMENDB_OK || hooks == NULL || hooks->verify == NULL) return status;
+    return hooks->verify(hooks->context, collection, check->deep, problem, check, err);
 }
 
 static omendb_status check_superblocks(struct check *check, omendb_error *err)

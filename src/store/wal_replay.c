@@ -10,6 +10,8 @@
 #include "store/batch.h"
 #include "store/wal_inner.h"
 
+enum { UNUSED_SEGMENTS_MAX = 8 }; /* Numbers that are looked at behind one without a header. */
+
 struct replay {
     struct wal *wal;
     struct file *file;
@@ -181,6 +183,32 @@ static omendb_status absence_check(struct replay *replay, uint64_t number, omend
                 (unsigned long long)number, (unsigned long long)replay->sequence + 1);
 }
 
+static bool goes_on(const struct replay *replay, const struct wal_segment_header *header)
+{
+    return header->sequence == replay->sequence + 1 &&
+           (header->chain == replay->chain || MUTANT(constant_wal_salt));
+}
+
+/* Opens the segment after `number`, its number in *next. One without a header may be left out: it
+ * was made ahead, and a clean close took the number behind it before it was used. Then the header of
+ * the next one names the last frame that was read, which proves that nothing lies between. */
+static omendb_status segment_after(struct replay *replay, uint64_t number, uint64_t *next,
+                                   bool *there, struct wal_segment_header *header,
+                                   omendb_error *err)
+{
+    *next = number + 1;
+    TRY(segment_open(replay, *next, there, header, err));
+    for (uint64_t ahead = number + 2; !*there && ahead <= number + UNUSED_SEGMENTS_MAX; ahead++) {
+        bool found = false;
+        TRY(segment_open(replay, ahead, &found, header, err));
+        *there = found && goes_on(replay, header);
+        if (*there) *next = ahead;
+        else if (found) break;
+    }
+    if (*there) return OMENDB_OK;
+    return segment_open(replay, *next, there, header, err);
+}
+
 static omendb_status replay_all(struct replay *replay, struct wal_position position, bool *found,
                                 omendb_error *err)
 {
@@ -191,10 +219,8 @@ static omendb_status replay_all(struct replay *replay, struct wal_position posit
     TRY(segment_open(replay, number, &there, &header, err));
     const bool absent = !there;
     if (there && position.offset != 0 && header.salt != position.salt) there = false;
-    if (there && position.offset == 0 &&
-        (header.sequence != replay->sequence + 1 ||
-         (header.chain != position.chain && !MUTANT(constant_wal_salt))))
-        there = false;
+    replay->chain = position.chain;
+    if (there && position.offset == 0 && !goes_on(replay, &header)) there = false;
     *found = there;
     if (!there) {
         wal->next_number = position.segment;
@@ -204,14 +230,12 @@ static omendb_status replay_all(struct replay *replay, struct wal_position posit
         return OMENDB_OK;
     }
     replay->offset = position.offset != 0 ? position.offset : WAL_PAGE;
-    replay->chain = position.chain;
-    for (;; number++) {
+    for (uint64_t next = number;; number = next) {
         TRY(frames_read(replay, err));
         wal->next_number = number + 1;
-        TRY(segment_open(replay, number + 1, &there, &header, err));
-        if (!there) return absence_check(replay, number + 1, err);
-        if (header.sequence != replay->sequence + 1 ||
-            (header.chain != replay->chain && !MUTANT(constant_wal_salt))) {
+        TRY(segment_after(replay, number, &next, &there, &header, err));
+        if (!there) return absence_check(replay, next, err);
+        if (!goes_on(replay, &header)) {
             /* A switch syncs the old segment first, so this header proves that more was there.
              * Unless it is older than what we read: a leftover that is about to be removed. */
             if (header.sequence > replay->sequence + 1)

@@ -139,6 +139,37 @@ static void get_places(omendb_collection *places)
     omendb_documents_destroy(documents);
 }
 
+static int note_progress(void *context, uint64_t indexed, uint64_t total)
+{
+    *(int *)context += indexed <= total;
+    return 0;
+}
+
+static void index_lines(void)
+{
+    omendb_vector_field vector = OMENDB_VECTOR_FIELD_INIT;
+    omendb_options options = OMENDB_OPTIONS_INIT;
+    omendb_schema schema = OMENDB_SCHEMA_INIT;
+    omendb_collection *lines = NULL;
+    omendb *db = NULL;
+    int calls = 0;
+
+    options.index_threads = 1;
+    CHECK(omendb_open(":memory:", &options, &db, &error) == OMENDB_OK);
+    vector.name = "line";
+    vector.dim = 16;
+    vector.index = OMENDB_INDEX_COMPACT;
+    schema.vectors = &vector;
+    schema.vectors_count = 1;
+    CHECK(omendb_collection_create(db, "lines", &schema, &lines, &error) == OMENDB_OK);
+    CHECK(omendb_collection_set_index(lines, "line", OMENDB_INDEX_FAST, &error) == OMENDB_OK);
+    CHECK(omendb_collection_wait_indexed(lines, 10000, note_progress, &calls, &error) == OMENDB_OK);
+    CHECK(calls >= 2);
+    omendb_collection_close(lines);
+    CHECK(omendb_close(db, &error) == OMENDB_OK);
+    printf("ok an_index_is_chosen_and_waited_for\n");
+}
+
 static void run_file_database(void)
 {
     omendb_options options = OMENDB_OPTIONS_INIT;
@@ -212,6 +243,7 @@ int main(int argc, char **argv)
     CHECK(strcmp(omendb_status_name(OMENDB_ERR_CORRUPT), "CORRUPT") == 0);
     printf("ok library_and_header_have_one_version\n");
     run_file_database();
+    index_lines();
     run_seed_functions();
     return 0;
 }

@@ -182,6 +182,15 @@ void run(const char *path)
         omendb_collection *none = nullptr;
         CHECK(omendb_collection_open(db, "none", &none, nullptr) == OMENDB_ERR_NOT_FOUND);
         CHECK(none == nullptr);
+        uint64_t last = 1;
+        const omendb_index_progress note = [](void *context, uint64_t, uint64_t total) {
+            *static_cast<uint64_t *>(context) = total;
+            return 0;
+        };
+        outcome.must(
+            omendb_collection_set_index(only.get(), nullptr, OMENDB_INDEX_EXACT, &outcome.error));
+        outcome.must(omendb_collection_wait_indexed(only.get(), 0, note, &last, &outcome.error));
+        CHECK(last == 0);
     }
     outcome.must(omendb_close(db, &outcome.error));
     std::puts("ok a_database_lives_in_memory");

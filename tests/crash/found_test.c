@@ -221,6 +221,35 @@ static void header_of_a_segment_rots(void)
     place_left(&place);
 }
 
+/* A clean close takes a number behind the segment that was made ahead. It was cut short, the next
+ * process wrote on; when its image rotted, the one before found a segment without a header. */
+static void unused_segment_lies_between_images(void)
+{
+    for (uint64_t call = 1;; call++) {
+        struct place place = place_made();
+        uint32_t slot = 0, valid = 0;
+        CHECK(put(&place, 60000, OMENDB_DURABILITY_FULL) == OMENDB_OK);
+        CHECK(wal_prepare_next(&place.store->wal, NULL) == OMENDB_OK);
+        CHECK(place.store->wal.segments_count == 2);
+        sim_crash_at(place.sim, sim_calls(place.sim) + call);
+        (void)store_close(place.store, NULL);
+        place.store = NULL;
+        const bool crashed = sim_crashed(place.sim);
+        struct place next = place_after(&place, SIM_ALL, call);
+        CHECK(put(&next, 100, OMENDB_DURABILITY_FULL) == OMENDB_OK);
+        CHECK(put(&next, 100, OMENDB_DURABILITY_FULL) == OMENDB_OK);
+        ends(&next);
+        sim_reboot(next.sim, SIM_ALL, 0);
+        CHECK(image_generation(next.sim, &slot, &valid) != 0 && valid == 2);
+        CHECK(sim_flip(next.sim, run_path, (uint64_t)slot * BLOCK_SIZE + 100, 4));
+        opened_again(&next);
+        CHECK(next.store->next_sequence - 1 == next.durable);
+        place_left(&next);
+        place_left(&place);
+        if (!crashed) break;
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct test tests[] = {
@@ -231,6 +260,7 @@ int main(int argc, char **argv)
         {"sync_of_the_superblock_fails_then_another_is_torn",
          sync_of_the_superblock_fails_then_another_is_torn},
         {"header_of_a_segment_rots", header_of_a_segment_rots},
+        {"unused_segment_lies_between_images", unused_segment_lies_between_images},
         {NULL, NULL},
     };
     return test_main(tests, argc, argv);

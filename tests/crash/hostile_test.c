@@ -349,7 +349,10 @@ static void change_loops(struct hostile *hostile, uint32_t round)
                    {ARRAY_SLOTS, offsetof(struct slot, next)},
                    {ARRAY_LINKS, offsetof(struct slot_link, next)},
                    {ARRAY_LINKS, offsetof(struct slot_link, node)},
+                   {ARRAY_LINKS, offsetof(struct slot_link, previous)},
                    {ARRAY_NODES, offsetof(struct node, head)},
+                   {ARRAY_NODES, offsetof(struct node, hash_next)},
+                   {ARRAY_VECTOR_HEADS, 0},
                    {ARRAY_ID_BUCKETS, offsetof(struct id_bucket, overflow)},
                    {ARRAY_ID_OVERFLOW, offsetof(struct id_bucket, overflow)}};
     const uint32_t m = round % COUNT_OF(members);

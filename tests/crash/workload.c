@@ -39,6 +39,23 @@ static struct world_state *state_at(struct world *world, uint64_t sequence)
     return &world->history[sequence % WORLD_HISTORY];
 }
 
+/* The batch is published and in the log as it was asked for; only store_commit() hasn't returned. */
+static void work_began(void *context)
+{
+    struct run *run = context;
+    if (run->store == NULL) return;
+    const uint64_t visible = atomic_load_acquire_u64(&run->store->space.epoch.visible_sequence);
+    if (visible > run->world.acknowledged) run->world.acknowledged = visible;
+}
+
+static void toy_wire(struct run *run)
+{
+    if (!run->indexed) return;
+    run->toy.began = work_began;
+    run->toy.began_context = run;
+    run->options.hooks = toy_hooks(&run->toy);
+}
+
 void run_init(struct run *run, struct sim *sim, uint64_t seed)
 {
     static const uint64_t log_sizes[] = {64 << 10, 200 << 10, 400 << 10};
@@ -59,6 +76,12 @@ void run_init(struct run *run, struct sim *sim, uint64_t seed)
         .wal_size_max = log_sizes[random_next(&world->random) % COUNT_OF(log_sizes)],
         .wal_segment_size = WAL_SEGMENT_MIN,
         .hooks = *indexes_hooks_all()};
+    static const uint32_t checkpoints[] = {0, 2, 5};
+    run->indexed = seed / COUNT_OF(profiles) % 2 == 0;
+    run->toy = (struct toy){.piece = 1 + (uint32_t)seed % 5,
+                            .checkpoint_each = checkpoints[seed % COUNT_OF(checkpoints)]};
+    if (world->profile == PROFILE_BULK) run->toy.piece *= 100;
+    toy_wire(run);
 }
 
 void run_fork(struct run *run, const struct run *from, struct sim *sim, uint64_t seed)
@@ -67,6 +90,7 @@ void run_fork(struct run *run, const struct run *from, struct sim *sim, uint64_t
     run->sim = sim;
     run->store = NULL;
     run->options.vfs = sim_vfs(sim);
+    toy_wire(run);
     run->world.random ^= random_next(&seed);
     run->faults = false;
 }
@@ -406,6 +430,15 @@ static omendb_status step_reopen(struct run *run)
     return status;
 }
 
+/* A piece of the index's work, without a commit. */
+static omendb_status step_work(struct run *run)
+{
+    omendb_error error = {0};
+    bool more = false;
+    const omendb_status status = store_index_work(run->store, &more, &error);
+    return step_ended(run, status, &error, "work");
+}
+
 static omendb_status step_random(struct run *run)
 {
     const struct world_state *now = state_at(&run->world, run->world.acknowledged);
@@ -413,6 +446,7 @@ static omendb_status step_random(struct run *run)
     if (random_collection(run, now) == WORLD_COLLECTIONS)
         return step_create(
             run, run->world.profile == PROFILE_BULK ? 0 : random_below(run, WORLD_COLLECTIONS));
+    if (run->indexed && random_below(run, 4) == 0) return step_work(run);
     if (draw < 6) return step_catalog(run);
     if (draw < 10) return step_checkpoint(run);
     if (draw < 13) return step_sync(run);
@@ -507,6 +541,15 @@ static void problem_seen(void *context, const char *text)
     (void)run_failed(context, "codes: %s", text);
 }
 
+static omendb_status check_toy(void *context, struct collection *collection, const char *name,
+                               omendb_error *err)
+{
+    const char *wrong = NULL;
+    TRY(toy_verify(collection, &wrong, err));
+    if (wrong != NULL) (void)run_failed(context, "collection %s: %s", name, wrong);
+    return OMENDB_OK;
+}
+
 static omendb_status check_codes(void *context, struct collection *collection, const char *name,
                                  omendb_error *err)
 {
@@ -525,7 +568,7 @@ static omendb_status check_deep(struct run *run, omendb_error *err)
         (void)run_failed(run, "check: %.*s", (int)text.size, (const char *)text.data);
     buffer_deinit(&text);
     TRY(status);
-    return store_collections(run->store, check_codes, run, err);
+    return store_collections(run->store, run->indexed ? check_toy : check_codes, run, err);
 }
 
 bool run_verify(struct run *run, uint64_t sequence, bool deep)

@@ -22,6 +22,9 @@
  * `generation` is that of the newest image which the engine itself calls durable. A recovery
  * that has to begin with an older one was saved by redundancy, and counts as a failure.
  *
+ * Every other group of seeds has a toy index that works between the batches: it holds nodes, writes
+ * rows and asks for checkpoints.
+ *
  * Threads: one for each run.
  */
 #ifndef CRASH_WORKLOAD_H
@@ -33,6 +36,7 @@
 
 #include "sim/vfs_sim.h"
 #include "store/store_inner.h"
+#include "toy_index.h"
 
 enum {
     WORLD_COLLECTIONS = 3,
@@ -77,6 +81,8 @@ struct run {
     struct store *closing; /* Within store_close(). */
     struct store_options options;
     struct world world;
+    bool indexed; /* The toy stands in place of the real indexes. */
+    struct toy toy;
     bool faults;            /* Some calls are made to fail: statuses are the caller's to judge. */
     bool rotten;            /* A bit was flipped: CORRUPT is a good answer. */
     char failure[RUN_TEXT]; /* Not empty: the engine was wrong. */

@@ -73,7 +73,13 @@ class DemoTest(unittest.TestCase):
         """All that was acknowledged is there, all answers are exact."""
         self.assertRegex(text, r"Loaded +10,000 documents in .*: [\d,]+ a second\n")
         self.assertRegex(text, r"On disk +[\d.]+ MB: [\d.]+ MB of vectors, [\d.]+ MB of ids")
-        self.assertRegex(text, r"Exact +1,200 hits of 40 questions, with and without filters,\n")
+        self.assertRegex(text, r"Exact +asked for exactly, 1,200 hits of 40 questions, with and\n")
+        self.assertRegex(text, r"Indexed +in the background, done [\d.]+ m?s later: a graph")
+        recall = re.search(r"Recall@10 +([\d.]+) % over 40 questions, ([\d.]+) % over 1,000", text)
+        self.assertGreater(min(float(recall[1]), float(recall[2])), 90, text)
+        self.assertRegex(text, r"Speed +[\d.]+ [um]?s by the graph, [\d.]+ [um]?s exactly")
+        self.assertRegex(text, r"Memory +2,192 bytes a vector: code 400, links 128, codes of links 1,664")
+        self.assertRegex(text, r"Explained +\".+\"\n +ef \d+, for an expected recall of 0\.9")
         self.assertRegex(text, r"Opened +in [\d.]+ m?s; first answer after [\d.]+ m?s\n")
         killed = re.search(r"Killed +when (\d+) batches were acknowledged: ([\d,]+) documents\n",
                            text)
@@ -123,7 +129,7 @@ class Story(DemoTest):
     def test_its_file_gives_the_answers_of_the_full_collection(self):
         self.demo()
         done = subprocess.run([OMENDB, "search", self.file, "packages", "-k", "10", "--json",
-                               "--vector-file", DATA / "queries.f32.npy"], capture_output=True,
+                               "--exact", "--vector-file", DATA / "queries.f32.npy"], capture_output=True,
                               text=True, check=True)
         found = [[hit["id"] for hit in json.loads(line)["hits"]]
                  for line in done.stdout.splitlines()]

@@ -214,6 +214,8 @@ static void schema_make(uint32_t kind, omendb_schema *schema, omendb_vector_fiel
         vectors[i].dim = fields[kinds[kind].first + i].dim;
         vectors[i].type = fields[kinds[kind].first + i].type;
         vectors[i].metric = fields[kinds[kind].first + i].metric;
+        /* Both forms of an encoded field. */
+        vectors[i].index = i == 0 && kind == 0 ? OMENDB_INDEX_EXACT : OMENDB_INDEX_DEFAULT;
     }
     schema->vectors = vectors;
     schema->vectors_count = kinds[kind].count;

@@ -48,7 +48,7 @@ static void opens_with_good_options_only(void)
     options.interval_ms = 60001;
     FAILS(OMENDB_ERR_ARGUMENT, omendb_open(path, &options, &db, &err));
     options = (omendb_options)OMENDB_OPTIONS_INIT;
-    options.flags_reserved = 1;
+    options.index_threads = OMENDB_INDEX_THREADS_MAX + 1;
     FAILS(OMENDB_ERR_ARGUMENT, omendb_open(path, &options, &db, &err));
     CHECK(db == NULL);
     /* An older caller's structure: only what lies within struct_size counts. */
@@ -133,9 +133,10 @@ static void collections_come_and_go(void)
     OK(omendb_collection_create(db, "b", NULL, NULL, &err));
     FAILS(OMENDB_ERR_EXISTS, omendb_collection_rename(db, "a", "b", &err));
     OK(omendb_collection_list(db, &text, &err));
-    CHECK(strcmp(text, "[{\"name\":\"a\",\"count\":0,\"vectors\":[{\"name\":\"v\",\"dim\":3,"
-                       "\"type\":\"f32\",\"metric\":\"cosine\"}],\"fields\":[]},"
-                       "{\"name\":\"b\",\"count\":0,\"vectors\":[],\"fields\":[]}]") == 0);
+    CHECK(strcmp(text,
+                 "[{\"name\":\"a\",\"count\":0,\"vectors\":[{\"name\":\"v\",\"dim\":3,"
+                 "\"type\":\"f32\",\"metric\":\"cosine\",\"index\":\"exact\"}],\"fields\":[]},"
+                 "{\"name\":\"b\",\"count\":0,\"vectors\":[],\"fields\":[]}]") == 0);
     omendb_text_destroy(text);
     omendb_text_destroy(NULL);
     OK(omendb_collection_rename(db, "a", "z", &err));

@@ -45,7 +45,7 @@ static omendb_schema schema_of(const omendb_vector_field *vectors, uint32_t vect
 
 static struct schema *sample(void)
 {
-    const omendb_vector_field vectors[] = {
+    omendb_vector_field vectors[] = {
         vector_field("embedding", 384, OMENDB_F16, OMENDB_COSINE),
         vector_field("\xc3\xa9", OMENDB_DIM_MAX, OMENDB_F32, OMENDB_L2),
         vector_field("bits", 13, OMENDB_BIT, OMENDB_HAMMING),
@@ -57,6 +57,8 @@ static struct schema *sample(void)
         field("blob", OMENDB_FIELD_BYTES),    field("tags", OMENDB_FIELD_ARRAY),
         field("author", OMENDB_FIELD_OBJECT),
     };
+    vectors[0].index = OMENDB_INDEX_COMPACT;
+    vectors[2].index = OMENDB_INDEX_EXACT;
     const omendb_schema from = schema_of(vectors, 3, fields, 9);
     struct schema *schema = NULL;
     CHECK(schema_create(&from, &schema, NULL) == OMENDB_OK);
@@ -70,6 +72,7 @@ static void check_same(const struct schema *a, const struct schema *b)
         CHECK(strcmp(a->vectors[i].name, b->vectors[i].name) == 0);
         CHECK(a->vectors[i].type == b->vectors[i].type);
         CHECK(a->vectors[i].metric == b->vectors[i].metric);
+        CHECK(a->vectors[i].index == b->vectors[i].index);
         CHECK(a->vectors[i].dim == b->vectors[i].dim && a->vectors[i].size == b->vectors[i].size);
     }
     for (uint32_t i = 0; i < a->fields_count; i++) {
@@ -111,7 +114,9 @@ static void refuses_vectors_that_make_no_sense(void)
         {vector_field("v", 8, OMENDB_F32, OMENDB_HAMMING), OMENDB_ERR_ARGUMENT},
         {vector_field(NULL, 8, OMENDB_F32, OMENDB_L2), OMENDB_ERR_ARGUMENT},
         {vector_field("", 8, OMENDB_F32, OMENDB_L2), OMENDB_ERR_ARGUMENT},
-        {{0, 8, "v", OMENDB_F32, OMENDB_L2}, OMENDB_ERR_ARGUMENT},
+        {{sizeof(omendb_vector_field), 8, "v", OMENDB_F32, OMENDB_L2, 4, 0}, OMENDB_ERR_ARGUMENT},
+        {{sizeof(omendb_vector_field), 8, "v", OMENDB_F32, OMENDB_L2, 3, 1}, OMENDB_ERR_ARGUMENT},
+        {{0, 8, "v", OMENDB_F32, OMENDB_L2, 0, 0}, OMENDB_ERR_ARGUMENT},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const omendb_schema from = schema_of(&rows[i].field, 1, NULL, 0);
@@ -209,6 +214,16 @@ static void comes_back_from_its_encoded_form(void)
         "\x01\x01\x01\x00\x02\x02\x01\x00\x02\x03\x00\x00v\x02\x04\x00\x00year";
     CHECK(out.size == sizeof bytes - 1 && memcmp(out.data, bytes, out.size) == 0);
     schema_destroy(fixed);
+    omendb_vector_field compact = vector;
+    compact.index = OMENDB_INDEX_COMPACT;
+    const omendb_schema indexed = schema_of(&compact, 1, &year, 1);
+    CHECK(schema_create(&indexed, &fixed, NULL) == OMENDB_OK);
+    buffer_clear(&out);
+    CHECK(schema_encode(fixed, &out, NULL) == OMENDB_OK);
+    static const char with_index[] =
+        "\x01\x01\x01\x00\x02\x02\x01\x01\x02\x03\x00\x00v\x02\x02\x04\x00\x00year";
+    CHECK(out.size == sizeof with_index - 1 && memcmp(out.data, with_index, out.size) == 0);
+    schema_destroy(fixed);
     schema_destroy(schema);
     buffer_deinit(&out);
 }
@@ -258,9 +273,12 @@ static void hostile_bytes_are_corrupt_or_a_sound_schema(void)
 static void describes_itself_as_json(void)
 {
     static const char want[] =
-        "\"vectors\":[{\"name\":\"embedding\",\"dim\":384,\"type\":\"f16\",\"metric\":\"cosine\"},"
-        "{\"name\":\"\xc3\xa9\",\"dim\":16384,\"type\":\"f32\",\"metric\":\"l2\"},"
-        "{\"name\":\"bits\",\"dim\":13,\"type\":\"bit\",\"metric\":\"hamming\"}],"
+        "\"vectors\":[{\"name\":\"embedding\",\"dim\":384,\"type\":\"f16\",\"metric\":\"cosine\","
+        "\"index\":\"compact\"},"
+        "{\"name\":\"\xc3\xa9\",\"dim\":16384,\"type\":\"f32\",\"metric\":\"l2\",\"index\":"
+        "\"default\"},"
+        "{\"name\":\"bits\",\"dim\":13,\"type\":\"bit\",\"metric\":\"hamming\",\"index\":\"exact\"}"
+        "],"
         "\"fields\":[{\"name\":\"any\",\"type\":\"any\"},{\"name\":\"ok\",\"type\":\"bool\"},"
         "{\"name\":\"year\",\"type\":\"int\"},{\"name\":\"price\",\"type\":\"float\"},"
         "{\"name\":\"title\",\"type\":\"string\"},{\"name\":\"body\",\"type\":\"text\"},"
@@ -268,12 +286,12 @@ static void describes_itself_as_json(void)
         "{\"name\":\"author\",\"type\":\"object\"}]";
     struct schema *schema = sample();
     struct buffer out = {0};
-    CHECK(schema_describe(schema, &out, NULL) == OMENDB_OK);
+    CHECK(schema_describe(schema, NULL, &out, NULL) == OMENDB_OK);
     CHECK(out.size == sizeof want - 1 && memcmp(out.data, want, out.size) == 0);
     schema_destroy(schema);
     CHECK(schema_create(NULL, &schema, NULL) == OMENDB_OK);
     buffer_clear(&out);
-    CHECK(schema_describe(schema, &out, NULL) == OMENDB_OK);
+    CHECK(schema_describe(schema, NULL, &out, NULL) == OMENDB_OK);
     CHECK(out.size == 24 && memcmp(out.data, "\"vectors\":[],\"fields\":[]", 24) == 0);
     schema_destroy(schema);
     buffer_deinit(&out);
@@ -360,7 +378,7 @@ static void every_failed_allocation_is_reported(void)
     for (long n = 0;; n++) {
         struct buffer text = {0};
         alloc_fail_after(n, 1);
-        const omendb_status status = schema_describe(schema, &text, NULL);
+        const omendb_status status = schema_describe(schema, NULL, &text, NULL);
         alloc_fail_after(-1, 0);
         buffer_deinit(&text);
         if (status == OMENDB_OK) break;

@@ -155,11 +155,14 @@ class Schema:
         for _ in range(vectors_count):
             need(at + 8 <= len(data), "schema: cut off")
             kind, metric, size, options, dim = struct.unpack_from("<BBBBI", data, at)
-            need(options == 0 and kind <= 5 and metric <= 3 and (kind == 5) == (metric == 3)
+            need(options <= 1 and kind <= 5 and metric <= 3 and (kind == 5) == (metric == 3)
                  and 1 <= dim <= 16384, "schema: an impossible vector field")
             name = self._name(data, at + 8, size, names)
             self.vectors.append(VectorField(name, kind, metric, dim))
             at += 8 + size
+            if options == 1:
+                need(at < len(data) and 1 <= data[at] <= 3, "schema: an unknown index")
+                at += 1
         for _ in range(fields_count):
             need(at + 4 <= len(data), "schema: cut off")
             kind, size, options = struct.unpack_from("<BBH", data, at)

@@ -16,7 +16,7 @@ INLINE_REFS, LEAF_REFS = 256, BLOCK // 16
 RUN_MIN = 32768
 
 (SLOTS, ID_BUCKETS, ID_OVERFLOW, DOC_CHUNKS, DOC_META, ID_CHUNKS, ID_META, VECTORS, NODES,
- LINKS) = range(1, 11)
+ LINKS, VECTOR_HEADS) = range(1, 12)
 DERIVED_MIN = 32
 
 Root = collections.namedtuple("Root", """magic format_major format_minor compat ro_compat incompat
@@ -267,15 +267,17 @@ def run_chunks(size):
 
 
 FieldCounters = collections.namedtuple(
-    "FieldCounters", "node_count nodes_live free_head retired_head retiring_head free_count")
+    "FieldCounters", """node_count nodes_live free_head retired_head retiring_head free_count held_free
+    bucket_count entry_count""")
+LINK, NODE = "<III", "<IIII"
 
 
 class VectorStore:
-    vectors = nodes = links = None
+    vectors = nodes = links = heads = None
 
     def __init__(self, field, cursor):
         self.field = field
-        self.counters = FieldCounters(*struct.unpack("<6Q", cursor.take(48)))
+        self.counters = FieldCounters(*struct.unpack("<9Q", cursor.take(72)))
         self.derived_count = cursor.u32()
         self.derived = []
         need(self.derived_count <= 16, "catalog: too many derived arrays")
@@ -320,8 +322,9 @@ class Collection:
             heap.meta = take(kind + 1, 0, 8)
         for f, store in enumerate(self.stores):
             store.vectors = take(VECTORS, f, store.field.size)
-            store.nodes = take(NODES, f, 8)
-            store.links = take(LINKS, f, 8)
+            store.nodes = take(NODES, f, 16)
+            store.links = take(LINKS, f, 12)
+            store.heads = take(VECTOR_HEADS, f, 4)
             for _ in range(store.derived_count):
                 array = Array(self.file, cursor)
                 need(array.kind >= DERIVED_MIN and array.field == f,
@@ -362,7 +365,7 @@ class Stored:
     def vectors(self):
         found = []
         for store in self.collection.stores:
-            node = store.links.unpack(self.index, "<II")[0]
+            node = store.links.unpack(self.index, LINK)[0]
             need(node == NONE or node < store.counters.node_count, f"there is no node {node}")
             found.append(None if node == NONE else store.vectors.element(node))
         return found

@@ -8,6 +8,7 @@ from omen_reader.file import Stored, Unsupported
 from omen_reader.xxh3 import xxh3_64
 
 PAGE = 4096
+UNUSED_MAX = 8  # Segment numbers looked at behind one that isn't there.
 SEGMENT_MAGIC, FRAME_MAGIC = b"OMENDWAL", b"FRME"
 SegmentHeader = collections.namedtuple(
     "SegmentHeader", "magic format_major format_minor uuid number salt chain sequence size checksum")
@@ -203,8 +204,7 @@ class Log:
             self.segments += 1
             at, chain = self._frames(number, at, chain, header.salt)
             self._rot(number, at, header.salt)
-            number += 1
-            header = self._segment(number)
+            number, header = self._segment_after(number, chain)
             if header is None:
                 self._absent(number, chain)
                 return
@@ -214,6 +214,19 @@ class Log:
                      f"{header.sequence - 1} are damaged")
                 return
             at = PAGE
+
+    def _segment_after(self, number, chain):
+        """Number and header of the next segment: segments that were never used are left out."""
+        header = self._segment(number + 1)
+        if header is not None:
+            return number + 1, header
+        for ahead in range(number + 2, number + UNUSED_MAX + 1):
+            header = self._segment(ahead)
+            if header is not None:
+                if (header.sequence, header.chain) == (self.state.sequence + 1, chain):
+                    return ahead, header
+                break
+        return number + 1, self._segment(number + 1)
 
     def _absent(self, number, chain):
         """A segment has no header of its own: is that the log's end, or is the header damaged?"""

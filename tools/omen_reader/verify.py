@@ -3,17 +3,23 @@ import collections
 import struct
 
 from omen_reader.document import Corrupt, document_decode
-from omen_reader.file import (BLOCK, FREE, ID_TEXT, NEVER, NONE, RUN_MIN, record_size, run_chunks)
+from omen_reader.file import (BLOCK, FREE, ID_TEXT, LINK, NEVER, NODE, NONE, RUN_MIN, record_size,
+                              run_chunks)
 from omen_reader.xxh3 import xxh3_64
 
 EMPTY = 0xFFFFFFFFFFFFFFFF
-NODE_FREE = 1
+NODE_FREE, NODE_HELD, NODE_LINKED = 1, 2, 4
+CODES, GRAPH_LINKS, GRAPH_STATE = 32, 34, 35
+GRAPH_ENTRIES = 712  # Offset in the graph's state.
 # Field types of a schema, 0 any to 8 object, as Python sees their values; 6 is {"$binary": ...}.
 DECLARED = (object, bool, int, (int, float), str, str, dict, list, dict)
 
 
 def id_hash(key):
-    value = xxh3_64(key) if isinstance(key, bytes) else xxh3_64(struct.pack("<Q", key), 1)
+    return folded(xxh3_64(key) if isinstance(key, bytes) else xxh3_64(struct.pack("<Q", key), 1))
+
+
+def folded(value):
     return (value ^ value >> 32) & NONE
 
 
@@ -55,6 +61,8 @@ class Checker:
         self.guarded(self.ids)
         for store in self.c.stores:
             self.guarded(self.nodes, store)
+            self.guarded(self.vector_map, store)
+            self.guarded(self.graph, store)
         self.guarded(self.documents)
         self.guarded(self.texts)
 
@@ -162,21 +170,30 @@ class Checker:
     def nodes(self, store):
         c, counters = self.c, store.counters
         name = store.field.name
-        links = [store.links.unpack(i, "<II") for i in range(c.slot_count)]
-        nodes = [store.nodes.unpack(i, "<II") for i in range(counters.node_count)]
+        links = [store.links.unpack(i, LINK) for i in range(c.slot_count)]
+        nodes = [store.nodes.unpack(i, NODE) for i in range(counters.node_count)]
         members = collections.defaultdict(set)
-        for index, (node, _) in enumerate(links):
+        for index, (node, _, _) in enumerate(links):
             if node == NONE or self.slots[index].flags & FREE:
                 continue
             self.expect(node < counters.node_count, f"{name}: slot {index} has node {node}")
             members[node].add(index)
-        live = [i for i, (_, flags) in enumerate(nodes) if not flags & NODE_FREE]
+        live = [i for i, (_, flags, _, _) in enumerate(nodes) if not flags & NODE_FREE]
+        held = [i for i, (_, flags, _, _) in enumerate(nodes)
+                if flags & NODE_FREE and flags & NODE_HELD]
+        self.equal(len(held), counters.held_free, f"free nodes of {name} are held")
+        for node, (head, flags, _, _) in enumerate(nodes):
+            self.expect(flags <= 7 and flags & (NODE_HELD | NODE_LINKED) != NODE_LINKED,
+                        f"{name}: node {node} has flags {flags:#x}")
+            self.expect(node not in held or head == NONE, f"{name}: node {node} is on a list")
         self.equal(len(live), counters.nodes_live, f"vectors of {name} are there")
         for node in live:
             chain = self.walk(nodes[node][0], lambda i: links[i][1], c.slot_count,
                               f"slots of node {node}")
             self.expect(set(chain) == members.pop(node, set()) and chain,
                         f"{name}: the chain of node {node} isn't its slots")
+            self.expect([links[i][2] for i in chain] == [NONE, *chain][:-1],
+                        f"{name}: the chain of node {node} doesn't lead back")
             self.guarded(store.vectors.element, node)
         self.expect(not members, f"{name}: slots have a free node")
         free = []
@@ -186,8 +203,71 @@ class Checker:
             free += found
             if what == "free":
                 self.equal(len(found), counters.free_count, f"nodes of {name} are free")
-        self.expect(sorted(free) == sorted(set(range(counters.node_count)) - set(live)),
+        self.expect(sorted(free) == sorted(set(range(counters.node_count)) - {*live, *held}),
                     f"{name}: the lists of free nodes aren't the free nodes")
+
+    def vector_map(self, store):
+        counters, name = store.counters, store.field.name
+        found, vectors = [], set()
+        self.expect(counters.bucket_count <= store.heads.capacity,
+                    f"{name}: the vector map exceeds its array")
+        for bucket in range(counters.bucket_count):
+            chain = self.walk(store.heads.unpack(bucket, "<I")[0],
+                              lambda i: store.nodes.unpack(i, NODE)[3], counters.node_count,
+                              f"nodes of bucket {bucket}")
+            for node in chain:
+                value, vector = store.nodes.unpack(node, NODE)[2], store.vectors.element(node)
+                self.expect(value == folded(xxh3_64(vector)),
+                            f"{name}: node {node}: the hash of its vector")
+                self.expect(bucket_of(value, counters.bucket_count) == bucket,
+                            f"{name}: node {node} lies in a wrong bucket")
+                self.expect(vector not in vectors, f"{name}: node {node}'s vector has another node")
+                vectors.add(vector)
+            found += chain
+        self.equal(len(found), counters.entry_count, f"vectors of {name} are in the map")
+        live = [i for i in range(counters.node_count)
+                if not store.nodes.unpack(i, NODE)[1] & NODE_FREE]
+        self.expect(sorted(found) == live, f"{name}: the vector map isn't the nodes in use")
+
+    # ---- Graphs ----
+
+    def graph(self, store):
+        """Rows lead to held nodes; held nodes have codes in the frame; counts."""
+        arrays = {array.kind: array for array in store.derived}
+        name, count = store.field.name, store.counters.node_count
+        state = arrays.get(GRAPH_STATE)
+        if state is None or state.capacity == 0:
+            return
+        data = state.element(0)
+        (version, profile, frame, recoded, unit, norm_max, linked, _finished, entries_count,
+         begun) = struct.unpack_from("<4I2f4I", data)
+        self.expect(version in (0, 1) and profile <= 2, f"{name}: the graph's state is wrong")
+        if version != 1 or not begun or recoded != NONE:
+            return
+        links, codes = arrays[GRAPH_LINKS], arrays[CODES]
+        flags = [store.nodes.unpack(i, NODE)[1] for i in range(count)]
+        self.equal(sum(1 for f in flags if f & NODE_LINKED), linked, f"nodes of {name} are linked")
+        self.expect(unit > 0 and norm_max >= 0, f"{name}: the graph's frame is wrong")
+        for node, held in enumerate(flags):
+            slots = [s for s in self.row(links, node) if s]
+            others = [(s & 0x7FFFFFFF) - 1 for s in slots]
+            self.expect(held & NODE_HELD or not slots, f"{name}: row {node} of a node not held")
+            self.expect(len(set(others)) == len(others) and node not in others,
+                        f"{name}: row {node} leads to a node twice, or to itself")
+            self.expect(all(other < count and flags[other] & NODE_HELD for other in others),
+                        f"{name}: row {node} leads to a node that isn't held")
+            if held & NODE_HELD:
+                error, centre = struct.unpack_from("<2H", codes.element(node), 12)
+                self.expect(error != 0 and centre == frame,
+                            f"{name}: the code of node {node} isn't in the frame")
+        entries = struct.unpack_from(f"<{entries_count}I", data, GRAPH_ENTRIES)
+        self.expect(entries_count <= 512 and all(e < count and flags[e] & NODE_HELD
+                                                 for e in entries),
+                    f"{name}: searches begin at a node that isn't held")
+
+    @staticmethod
+    def row(links, node):
+        return links.unpack(node, "<32I") if node < links.capacity else ()
 
     # ---- Heaps ----
 

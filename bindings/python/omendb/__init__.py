@@ -44,10 +44,12 @@ from ._omendb import (
 
 
 class Vector:
-    """A vector field: its dimension, its metric and the type its elements are stored in.
+    """A vector field: its dimension, its metric, the type its elements are stored in, its index.
 
     metric: 'l2', 'cosine', 'ip', 'hamming'. type: 'f32', 'f16', 'bf16', 'i8', 'u8', or 'bit',
-    which goes with 'hamming' and whose dimension counts bits.
+    which goes with 'hamming' and whose dimension counts bits. index: 'fast' and 'compact' build
+    a graph in the background, which 'compact' keeps in a third of the memory; 'exact' has none.
+    None: 'fast' where the type can have a graph (f32, f16, bf16), else 'exact'.
 
         >>> db.create_collection("pictures", vectors={"color": omendb.Vector(64, "cosine", "f16"),
         ...                                           "shape": omendb.Vector(256, "hamming", "bit")})
@@ -59,15 +61,20 @@ color: Vector(64, 'cosine', type='f16'), shape: Vector(256, 'hamming', type='bit
         "dim": "Components of a vector; bits for 'bit'.",
         "metric": "'l2', 'cosine', 'ip' or 'hamming'.",
         "type": "'f32', 'f16', 'bf16', 'i8', 'u8' or 'bit'.",
+        "index": "'fast', 'compact', 'exact' or None.",
     }
 
-    def __init__(self, dim: int, metric: str = "l2", type: str = "f32") -> None:
+    def __init__(
+        self, dim: int, metric: str = "l2", type: str = "f32", *, index: str | None = None
+    ) -> None:
         self.dim = dim
         self.metric = metric
         self.type = type
+        self.index = index
 
     def __repr__(self) -> str:
-        return f"omendb.Vector({self.dim!r}, {self.metric!r}, type={self.type!r})"
+        index = "" if self.index is None else f", index={self.index!r}"
+        return f"omendb.Vector({self.dim!r}, {self.metric!r}, type={self.type!r}{index})"
 
 
 class Field:

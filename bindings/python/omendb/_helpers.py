@@ -22,7 +22,7 @@ def vector_fields(described):
 
 
 def same_schema(described, vectors, fields):
-    """Whether a collection is declared as these dicts (or None) say."""
+    """Whether a collection is declared as these dicts (or None) say; indexes may be switched."""
     have = {f["name"]: (f["dim"], f["type"], f["metric"]) for f in described["vectors"]}
     want = {name: (v.dim, v.type, v.metric) for name, v in (vectors or {}).items()}
     have_fields = {f["name"]: f["type"] for f in described["fields"]}
@@ -35,7 +35,10 @@ def collection_text(described):
     count = described["count"]
     parts = [f"{count:,} document{'' if count == 1 else 's'}"]
     for f in described["vectors"]:
-        parts.append(f"{f['name']}: Vector({f['dim']}, {f['metric']!r}, type={f['type']!r})")
+        # Only where there was something to choose.
+        usual = "fast" if f["type"] in ("f32", "f16", "bf16") and f["dim"] >= 4 else "exact"
+        index = "" if f["index"] == usual else f", index={f['index']!r}"
+        parts.append(f"{f['name']}: Vector({f['dim']}, {f['metric']!r}, type={f['type']!r}{index})")
     parts += (f"{f['name']}: {f['type'].capitalize()}()" for f in described["fields"])
     return f"<omendb.Collection {described['name']!r}: {', '.join(parts)}>"
 

@@ -1,5 +1,5 @@
 import builtins
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from types import TracebackType
 from typing import (
@@ -43,6 +43,7 @@ _Vector: TypeAlias = Buffer | _ArrayInterface | _Array | Sequence[SupportsFloat]
 _Column: TypeAlias = _Vector | Sequence[_Vector | None]
 _Json: TypeAlias = Mapping[str, Any] | str | None
 _Durability: TypeAlias = Literal["default", "full", "interval", "none"]
+_Index: TypeAlias = Literal["default", "fast", "compact", "exact"]
 
 class Error(Exception):
     status: int
@@ -172,6 +173,12 @@ class Collection:
         vectors: bool = False,
         timeout: float | None = None,
     ) -> Result: ...
+    def set_index(self, field: str | None, index: _Index) -> None: ...
+    def wait_indexed(
+        self,
+        timeout: float | None = None,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> None: ...
     def describe(self) -> dict[str, Any]: ...
     def __len__(self) -> int: ...
     def __bool__(self) -> bool: ...
@@ -247,4 +254,5 @@ def open(
     durability: _Durability = "full",
     interval_ms: int | None = None,
     wal_size_max: int | None = None,
+    index_threads: int | None = None,
 ) -> Database: ...

@@ -161,8 +161,9 @@ int py_convert_name(struct module_state *state, PyObject *value, const char *wha
 int py_convert_text(struct module_state *state, PyObject *value, const char *what, const char **out,
                     size_t *size);
 
-extern const char *const py_convert_type_names[];       /* By omendb_type. */
-extern const char *const py_convert_metric_names[];     /* By omendb_metric. */
+extern const char *const py_convert_type_names[];   /* By omendb_type. */
+extern const char *const py_convert_metric_names[]; /* By omendb_metric. */
+extern const char *const py_convert_index_names[];
 extern const char *const py_convert_durability_names[]; /* By omendb_durability. */
 extern const char *const py_convert_field_type_names[]; /* By omendb_field_type. */
 
@@ -292,7 +293,7 @@ uint64_t py_collection_size(struct collection *collection);
  * looked at, or written. Below, the hop to another thread could show (see call.c). */
 enum { SCAN_LASTS = 1 << 18, WRITE_LASTS = 4096 };
 
-/* ---- reading.c, searching.c: methods and slots of Collection --------------------------- */
+/* ---- reading.c, searching.c, indexing.c: methods and slots of Collection --------------------------- */
 
 #define METHOD_PROTOTYPE(function)                                                                 \
     PyObject *function(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
@@ -305,6 +306,8 @@ METHOD_PROTOTYPE(py_reading_ids);
 METHOD_PROTOTYPE(py_reading_count);
 METHOD_PROTOTYPE(py_reading_vectors);
 METHOD_PROTOTYPE(py_searching_search);
+METHOD_PROTOTYPE(py_indexing_set);
+METHOD_PROTOTYPE(py_indexing_wait);
 PyObject *py_reading_subscript(PyObject *self, PyObject *id);
 PyObject *py_reading_iterate(PyObject *self);
 Py_ssize_t py_reading_length(PyObject *self);

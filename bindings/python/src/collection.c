@@ -338,8 +338,9 @@ static PyMethodDef collection_methods[] = {
      "search($self, /, q, k=10, *, where=None, recall=None, ef=None, exact=False, threads=None,\n"
      "       field=None, offset=0, documents=True, vectors=False, timeout=None)\n--\n\n"
      "The k nearest documents of a vector (dim,), or of each of several (nq, dim).\n\n"
-     "where: a filter. recall, ef: how hard to look; exact: brute force's answer. offset: leave\n"
-     "out that many of the best. timeout: seconds.\n\n"
+     "where: a filter. recall: the part of the true hits that is wanted, 0.95 by default, or ef:\n"
+     "the graph's beam width, from k to 8192; exact: brute force's answer. threads: for several\n"
+     "queries or a large scan. offset: leave out that many of the best. timeout: seconds.\n\n"
      "    >>> r = docs.search([1, 0.1, 0], k=2, where={'n': {'$lte': 2}})\n"
      "    >>> r.ids, r.documents\n"
      "    (['a', 'b'], [{'n': 1}, {'n': 2}])\n"
@@ -347,11 +348,25 @@ static PyMethodDef collection_methods[] = {
      "    ...     print(hit.id, round(hit.score, 3), hit.document)\n"
      "    a 0.99 {'n': 1}\n"
      "    b 0.356 {'n': 2}"},
+    {"set_index", METHOD(py_indexing_set), METHOD_FLAGS,
+     "set_index($self, /, field, index)\n--\n\n"
+     "Search a vector field (None: the only one) in another way from now on: 'fast', 'compact' or\n"
+     "'exact', as in Vector. Searches go on meanwhile.\n\n"
+     "    >>> docs.set_index('v', 'exact')\n"
+     "    >>> docs.describe()['vectors'][0]['index']\n"
+     "    'exact'"},
+    {"wait_indexed", METHOD(py_indexing_wait), METHOD_FLAGS,
+     "wait_indexed($self, /, timeout=None, progress=None)\n--\n\n"
+     "Wait until the graphs hold all vectors. Never needed for right answers: it tells when\n"
+     "searches have become as fast as they will. progress(indexed, total) is called at the\n"
+     "beginning, some ten times a second, and at the end; what it raises ends the waiting.\n"
+     "timeout: seconds, then TimeoutError.\n\n"
+     "    >>> docs.wait_indexed(progress=lambda indexed, total: None)"},
     {"describe", collection_describe, METH_NOARGS,
      "describe($self, /)\n--\n\n"
      "Name, count, vector fields and declared fields, a dict.\n\n"
      "    >>> docs.describe()['vectors']\n"
-     "    [{'name': 'v', 'dim': 3, 'type': 'f32', 'metric': 'l2'}]"},
+     "    [{'name': 'v', 'dim': 3, 'type': 'f32', 'metric': 'l2', 'index': 'exact'}]"},
     {"__reduce__", collection_reduce, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

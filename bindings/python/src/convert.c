@@ -6,11 +6,12 @@
 
 const char *const py_convert_type_names[] = {"f32", "f16", "bf16", "i8", "u8", "bit", NULL};
 const char *const py_convert_metric_names[] = {"l2", "cosine", "ip", "hamming", NULL};
+const char *const py_convert_index_names[] = {"default", "fast", "compact", "exact", NULL};
 const char *const py_convert_durability_names[] = {"default", "full", "interval", "none", NULL};
 const char *const py_convert_field_type_names[] = {"any",  "bool",  "int",   "float",  "string",
                                                    "text", "bytes", "array", "object", NULL};
 _Static_assert(OMENDB_BIT == 5 && OMENDB_HAMMING == 3 && OMENDB_DURABILITY_NONE == 3 &&
-                   OMENDB_FIELD_OBJECT == 8,
+                   OMENDB_INDEX_EXACT == 3 && OMENDB_FIELD_OBJECT == 8,
                "the tables above are in the order of omendb.h");
 
 int py_convert_arguments(const struct signature *signature, PyObject *const *args, Py_ssize_t count,

@@ -143,12 +143,13 @@ static void database_dealloc(PyObject *self)
 
 const char py_database_open_doc[] =
     "open($module, /, path, *, read_only=False, create=True, durability='full',\n"
-    "     interval_ms=None, wal_size_max=None)\n--\n\n"
+    "     interval_ms=None, wal_size_max=None, index_threads=None)\n--\n\n"
     "Open or make a database file; ':memory:' has no file and is gone at close.\n\n"
     "create=False: NotFoundError instead of making a new file. read_only: the state at\n"
     "opening. durability: what an acknowledged write survives: 'full' power loss,\n"
     "'interval' a kill of the process at once and power loss after interval_ms, 'none'\n"
-    "only a clean close. One handle writes a file at a time, others get BusyError; readers\n"
+    "only a clean close. index_threads: how many build graphs in the background; half of the\n"
+    "processors by default. One handle writes a file at a time, others get BusyError; readers\n"
     "may be beside it.\n\n"
     "    >>> with omendb.open(':memory:', durability='none') as db:\n"
     "    ...     db\n"
@@ -157,9 +158,10 @@ const char py_database_open_doc[] =
 PyObject *py_database_open(PyObject *module, PyObject *const *args, Py_ssize_t count,
                            PyObject *keywords)
 {
-    enum { PATH, READ_ONLY, CREATE, DURABILITY, INTERVAL_MS, WAL_SIZE_MAX, COUNT };
-    static const char *const names[] = {"path",        "read_only",    "create", "durability",
-                                        "interval_ms", "wal_size_max", NULL};
+    enum { PATH, READ_ONLY, CREATE, DURABILITY, INTERVAL_MS, WAL_SIZE_MAX, INDEX_THREADS, COUNT };
+    static const char *const names[] = {"path",          "read_only",   "create",
+                                        "durability",    "interval_ms", "wal_size_max",
+                                        "index_threads", NULL};
     static const struct signature signature = {"open", names, 1, 1};
     struct module_state *const state = PyModule_GetState(module);
     PyObject *values[COUNT];
@@ -171,7 +173,8 @@ PyObject *py_database_open(PyObject *module, PyObject *const *args, Py_ssize_t c
         py_convert_choice(state, values[DURABILITY], "durability", py_convert_durability_names,
                           &options.durability) < 0 ||
         py_convert_u32(state, values[INTERVAL_MS], "interval_ms", &options.interval_ms) < 0 ||
-        py_convert_u64(state, values[WAL_SIZE_MAX], "wal_size_max", &options.wal_size_max) < 0) {
+        py_convert_u64(state, values[WAL_SIZE_MAX], "wal_size_max", &options.wal_size_max) < 0 ||
+        py_convert_u32(state, values[INDEX_THREADS], "index_threads", &options.index_threads) < 0) {
         return NULL;
     }
     if (read_only) options.flags |= OMENDB_OPEN_READ_ONLY;
@@ -606,7 +609,8 @@ static PyMethodDef database_methods[] = {
      "    (True, False)"},
     {"stats", database_stats, METH_NOARGS,
      "stats($self, /)\n--\n\n"
-     "Sizes, counts and settings, a dict; see docs/API.md.\n\n"
+     "Sizes, counts and settings, a dict; see docs/API.md. 'unindexed': vectors that no graph\n"
+     "holds (yet); they are found by a scan.\n\n"
      "    >>> db.stats()['collections'][0]['count']\n"
      "    3"},
     {"check", METHOD(database_check), METHOD_FLAGS,

@@ -1,5 +1,5 @@
 /* What a new collection's documents look like, as declared by omendb.Vector, omendb.Int and the
- * like: read through their attributes `dim`, `metric`, `type` and `kind`. */
+ * like: read through their attributes `dim`, `metric`, `type`, `index` and `kind`. */
 #include "binding.h"
 
 void py_schema_columns_deinit(struct schema_columns *columns)
@@ -57,7 +57,14 @@ static int schema_add_vector(struct module_state *state, PyObject *pair, omendb_
     if (schema_choice(state, declaration, "metric", py_convert_metric_names, &out->metric) < 0) {
         return -1;
     }
-    return schema_choice(state, declaration, "type", py_convert_type_names, &out->type);
+    if (schema_choice(state, declaration, "type", py_convert_type_names, &out->type) < 0) return -1;
+    /* A declaration of one's own need not have it. */
+    if (schema_choice(state, declaration, "index", py_convert_index_names, &out->index) == 0) {
+        return 0;
+    }
+    if (!PyErr_ExceptionMatches(PyExc_AttributeError)) return -1;
+    PyErr_Clear();
+    return 0;
 }
 
 static int schema_add_field(struct module_state *state, PyObject *pair, omendb_field *out)

@@ -86,7 +86,7 @@ def test_collections(db):
     db.create_collection("a", {"v": omendb.Vector(3, "cosine", type="f16")}, {"n": omendb.Int})
     assert db.collections() == ["a", "b"] and "a" in db and "c" not in db
     described = db.collection("a").describe()
-    assert described["vectors"] == [{"name": "v", "dim": 3, "type": "f16", "metric": "cosine"}]
+    assert described["vectors"] == [{"name": "v", "dim": 3, "type": "f16", "metric": "cosine", "index": "exact"}]
     assert described["fields"] == [{"name": "n", "type": "int"}] and described["count"] == 0
     with pytest.raises(omendb.ExistsError):
         db.create_collection("a")

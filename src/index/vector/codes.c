@@ -25,6 +25,12 @@
  * of 384). */
 enum { CODES_RUN_MAX = 16 };
 
+bool codes_possible(omendb_type type, uint32_t dim)
+{
+    return (type == OMENDB_F32 || type == OMENDB_F16 || type == OMENDB_BF16) &&
+           dim >= CODES_DIM_MIN;
+}
+
 bool codes_useful(omendb_type type, uint32_t dim)
 {
     const uint32_t element = type == OMENDB_F32                          ? 4u

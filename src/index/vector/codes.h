@@ -23,8 +23,9 @@
  *
  * Centres: the error is in proportion to |x - c|, so a common offset of all vectors would make
  * bounds useless. Centre 0 is the origin; others are means of what was stored when they were made
- * (vector_index.h). A row is coded with the newest and says which, so that nothing is ever coded
- * again, and a row is a pure function of (vector, centre).
+ * (vector_index.h). A row is coded with the newest and says which; it is a pure function of
+ * (vector, centre). A graph needs codes of one centre: when it begins, the others are coded again
+ * (graph_index.h).
  *
  * Invariants
  *   1. the same row for the same vector and centre with every kernels table.
@@ -71,6 +72,11 @@ struct codes {
     atomic_u32 centre_count;       /* Entries that readers may use; at least 1. */
     float *scratch;                /* [dim], of the writer. */
 };
+
+enum { CODES_DIM_MIN = 4 }; /* Fewer dimensions are scanned; a graph of them gains nothing. */
+
+/* Do fields of such vectors have codes? Those that a graph may be built over (graph.h). */
+bool codes_possible(omendb_type type, uint32_t dim);
 
 /* Do codes make a scan of such vectors faster? Where a row is no smaller than two thirds of the
  * vector itself (integers, bits, few dimensions), the vectors are scanned instead. */

@@ -446,16 +446,30 @@ static omendb_status flat_refine(struct flat_search *search, omendb_error *err)
 
 /* ---- Searches --------------------------------------------------------------------------- */
 
-/* Leaves the answer in the workspace's results. */
-static omendb_status flat_collect(struct flat_search *search, bool brute, omendb_error *err)
+/* The field's codes, where a scan of them pays. */
+static const struct vector_index *flat_index(const struct collection *collection, uint32_t field)
+{
+    const struct schema_vector *schema = &collection->schema->vectors[field];
+    return codes_useful(schema->type, schema->dim) ? vector_index_of(collection, field) : NULL;
+}
+
+static omendb_status flat_collect_begin(struct flat_search *search, omendb_error *err)
 {
     const struct flat_query *query = search->query;
-    const struct vector_index *index = vector_index_of(query->collection, query->field);
     assert(query->k >= 1 && query->k <= OMENDB_K_MAX);
     TRY(flat_workspace_begin(search->workspace, query->k, err));
     search->norm = distance_norm(search->kernels, search->schema->type, search->schema->dim,
                                  query->vector);
+    return OMENDB_OK;
+}
+
+/* Leaves the answer in the workspace's results. */
+static omendb_status flat_collect(struct flat_search *search, bool brute, omendb_error *err)
+{
+    const struct flat_query *query = search->query;
+    const struct vector_index *index = flat_index(query->collection, query->field);
     bool usable = false;
+    TRY(flat_collect_begin(search, err));
     if (!brute && index != NULL && search->node_end - search->node_begin >= FLAT_DIRECT_NODES)
         TRY(codes_query_begin(&search->workspace->codes, &index->codes, query->vector, &usable,
                               err));
@@ -490,8 +504,7 @@ static void flat_add_stats(struct flat_stats *stats, const struct flat_stats *mo
     stats->filtered += more->filtered;
 }
 
-/* Did vectors change their nodes since `before`? Then the scan may have missed one. */
-static bool flat_moved(const struct vector_store *vectors, uint64_t before)
+bool flat_moved(const struct vector_store *vectors, uint64_t before)
 {
     return before % 2 != 0 || collection_moves(vectors) != before;
 }
@@ -531,10 +544,100 @@ omendb_status flat_search_brute(const struct flat_query *query, struct flat_work
     return flat_search_either(query, true, workspace, hits, found, stats, err);
 }
 
+static void flat_head_prefetch(struct collection *collection, uint32_t field, uint32_t node)
+{
+    uint32_t slot = SLOT_NONE;
+    if (collection_node_head(collection, field, node, &slot, NULL) != OMENDB_OK) return;
+    if (slot >= atomic_load_relaxed_u32(&collection->slot_count)) return;
+    prefetch(array_at(&collection->slots, slot));
+    prefetch(array_at(&collection->vectors[field].links, slot));
+}
+
+/* Exact distances of nodes [count] (at most FLAT_REFINE_BATCH) anywhere, then their documents. What
+ * a document needs (its node, link and slot) is fetched ahead of it, step by step. */
+static omendb_status flat_node_batch(struct flat_search *search, const uint32_t *nodes,
+                                     uint32_t count, omendb_error *err)
+{
+    const struct flat_query *query = search->query;
+    const struct schema_vector *schema = search->schema;
+    struct collection *collection = query->collection;
+    const void *vectors[FLAT_REFINE_BATCH];
+    float norms[FLAT_REFINE_BATCH], distances[FLAT_REFINE_BATCH];
+    for (uint32_t i = 0; i < count; i++) {
+        TRY(collection_vector(collection, query->field, nodes[i], &vectors[i], err));
+        for (size_t byte = 0; byte < schema->size; byte += CACHE_LINE)
+            prefetch((const uint8_t *)vectors[i] + byte);
+        prefetch(array_at(&collection->vectors[query->field].nodes, nodes[i]));
+    }
+    for (uint32_t i = 0; i < count; i++) flat_head_prefetch(collection, query->field, nodes[i]);
+    const bool cosine = schema->metric == OMENDB_COSINE;
+    for (uint32_t i = 0; cosine && i < count; i++)
+        norms[i] = distance_norm(search->kernels, schema->type, schema->dim, vectors[i]);
+    distance_exact_gather(search->kernels, schema->metric, schema->type, schema->dim, query->vector,
+                          search->norm, vectors, cosine ? norms : NULL, count, distances);
+    search->stats.refined += count;
+    for (uint32_t i = 0; i < count; i++) {
+        if (distances[i] > flat_result_limit(search)) continue;
+        const struct flat_distance exact = {.distance = distances[i], .vector = vectors[i]};
+        search->stats.candidates++;
+        TRY(flat_documents(search, nodes[i], flat_add_exact, &exact, err));
+    }
+    return OMENDB_OK;
+}
+
+static omendb_status flat_node_list(struct flat_search *search, const uint32_t *nodes,
+                                    uint32_t count, omendb_error *err)
+{
+    uint64_t asked = search->stats.scanned;
+    for (uint32_t at = 0; at < count; at += FLAT_REFINE_BATCH) {
+        const uint32_t left = count - at;
+        search->stats.scanned += left < FLAT_REFINE_BATCH ? left : FLAT_REFINE_BATCH;
+        TRY(flat_node_batch(search, nodes + at, left < FLAT_REFINE_BATCH ? left : FLAT_REFINE_BATCH,
+                            err));
+        TRY(flat_ask_interrupted(search, &asked, err));
+    }
+    return OMENDB_OK;
+}
+
+omendb_status flat_search_nodes(const struct flat_query *query, const uint32_t *near,
+                                uint32_t near_count, const uint32_t *others, uint32_t other_count,
+                                struct flat_workspace *workspace, struct flat_hit *hits,
+                                uint32_t *found, struct flat_stats *stats, omendb_error *err)
+{
+    const struct vector_index *index = flat_index(query->collection, query->field);
+    struct flat_search search;
+    omendb_error cause = {0};
+    bool usable = false;
+    flat_begin(&search, query, workspace);
+    omendb_status status = flat_collect_begin(&search, &cause);
+    if (status == OMENDB_OK) status = flat_node_list(&search, near, near_count, &cause);
+    if (status == OMENDB_OK && index != NULL && other_count >= FLAT_DIRECT_NODES)
+        status = codes_query_begin(&workspace->codes, &index->codes, query->vector, &usable,
+                                   &cause);
+    if (status == OMENDB_OK && !usable)
+        status = flat_node_list(&search, others, other_count, &cause);
+    for (size_t i = 0; status == OMENDB_OK && usable && i < workspace->result_count; i++)
+        heap_top_add(&workspace->uppers, workspace->results[i].hit.distance);
+    uint64_t asked = search.stats.scanned;
+    /* Runs of numbers, as a load leaves them, are scanned like a range. */
+    for (uint32_t at = 0, next = 0; status == OMENDB_OK && usable && at < other_count; at = next) {
+        for (next = at + 1; next < other_count && others[next] == others[next - 1] + 1;) next++;
+        search.node_begin = others[at];
+        search.node_end = others[at] + (next - at);
+        status = flat_scan_codes(&search, index, &cause);
+        if (status == OMENDB_OK) status = flat_ask_interrupted(&search, &asked, &cause);
+    }
+    if (status == OMENDB_OK && usable) status = flat_refine(&search, &cause);
+    if (status == OMENDB_OK) status = flat_finish(&search, hits, found, &cause);
+    flat_add_stats(stats, &search.stats);
+    if (status != OMENDB_OK && err != NULL) *err = cause;
+    return status;
+}
+
 uint64_t flat_estimate_bytes(const struct collection *collection, uint32_t field)
 {
     const struct vector_store *vectors = &collection->vectors[field];
-    const struct vector_index *index = vector_index_of(collection, field);
+    const struct vector_index *index = flat_index(collection, field);
     const uint64_t nodes = atomic_load_acquire_u32(&vectors->node_count);
     if (index == NULL || nodes < FLAT_DIRECT_NODES)
         return nodes * collection->schema->vectors[field].size;

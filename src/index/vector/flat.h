@@ -104,6 +104,19 @@ omendb_status flat_search_batch(const struct flat_query *queries, uint32_t count
                                 struct flat_workspace *workspaces, struct flat_hit *hits,
                                 uint32_t *found, struct flat_stats *stats, omendb_error *err);
 
+/* The nearest documents of these nodes alone: `near` [near_count] are read in full at once, so that
+ * they limit what has to be read of `others` [other_count], which go through their codes. No node
+ * may be there twice. For who got them in another way than by a scan of all (vector_search.h), and
+ * compares collection_moves() itself. */
+omendb_status flat_search_nodes(const struct flat_query *query, const uint32_t *near,
+                                uint32_t near_count, const uint32_t *others, uint32_t other_count,
+                                struct flat_workspace *workspace, struct flat_hit *hits,
+                                uint32_t *found, struct flat_stats *stats, omendb_error *err);
+
+/* Did vectors change their nodes since collection_moves() gave `before`? Then a scan of that time
+ * may have missed one. */
+bool flat_moved(const struct vector_store *vectors, uint64_t before);
+
 /* Bytes that a scan of the field reads: what it costs, before it runs. */
 uint64_t flat_estimate_bytes(const struct collection *collection, uint32_t field);
 

@@ -6,7 +6,10 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "index/vector/graph_work.h"
 #include "os/cpu.h"
+#include "store/host.h"
+#include "store/space.h"
 
 /* Any constant would do; it is stored, so that another version may take another. */
 #define VECTOR_INDEX_SEED UINT64_C(0x4F6D656E44422037)
@@ -22,7 +25,8 @@ enum {
 
 static uint32_t vector_index_params_stride(uint32_t dim)
 {
-    return dim * (uint32_t)sizeof(float);
+    const uint32_t size = dim * (uint32_t)sizeof(float);
+    return size > sizeof(struct vector_params) ? size : (uint32_t)sizeof(struct vector_params);
 }
 
 /* Which centre (states[i]) the reservation of this node decides about, or -1. */
@@ -73,34 +77,68 @@ static omendb_status vector_index_load_state(struct vector_index *index, omendb_
     return OMENDB_OK;
 }
 
+/* Finds or adds one of the field's arrays. */
+static omendb_status vector_index_array(struct collection *collection, uint32_t field,
+                                        enum array_kind kind, uint32_t stride, bool hot,
+                                        struct array **out, omendb_error *err)
+{
+    *out = collection_derived(collection, field, kind);
+    if (*out == NULL) return collection_add_derived(collection, field, kind, stride, hot, out, err);
+    if ((*out)->stride != stride)
+        return fail(err, OMENDB_ERR_CORRUPT, "codes: field %u: array %d has elements of %u bytes",
+                    field, (int)kind, (*out)->stride);
+    return OMENDB_OK;
+}
+
+static omendb_status vector_index_attach_arrays(struct collection *collection, uint32_t field,
+                                                struct vector_index *index, omendb_error *err)
+{
+    const uint32_t dim = collection->schema->vectors[field].dim;
+    TRY(vector_index_array(collection, field, ARRAY_CODES, codes_stride(dim), true, &index->rows,
+                           err));
+    TRY(vector_index_array(collection, field, ARRAY_CODE_PARAMS, vector_index_params_stride(dim),
+                           false, &index->params, err));
+    TRY(vector_index_array(collection, field, ARRAY_GRAPH_LINKS, GRAPH_LINKS_SIZE, true,
+                           &index->links, err));
+    return vector_index_array(collection, field, ARRAY_GRAPH_STATE, sizeof(struct graph_state),
+                              false, &index->graph_state, err);
+}
+
+static omendb_status vector_index_load_graph(struct collection *collection, uint32_t field,
+                                             struct vector_index *index, omendb_error *err)
+{
+    struct graph_index *graph = NULL;
+    struct graph_state *state = alloc_raw(1, sizeof *state);
+    if (state == NULL) return fail(err, OMENDB_ERR_NOMEM, "graph: its state");
+    omendb_status status = graph_index_read_state(index->graph_state, state, err);
+    if (status == OMENDB_OK)
+        status = graph_index_open(collection, field, index, state, &graph, err);
+    if (status == OMENDB_OK) {
+        const omendb_index made = collection->schema->vectors[field].index;
+        const uint32_t profile = made <= OMENDB_INDEX_FAST      ? GRAPH_PROFILE_FAST
+                                 : made == OMENDB_INDEX_COMPACT ? GRAPH_PROFILE_COMPACT
+                                                                : GRAPH_PROFILE_EXACT;
+        atomic_store_relaxed_u32(&index->profile, state->version != 0 ? state->profile : profile);
+        atomic_store_release_pointer(&index->graph, graph); /* with graph_index_of() */
+    }
+    alloc_free(state);
+    return status;
+}
+
 static omendb_status vector_index_attach_field(struct collection *collection, uint32_t field,
                                                omendb_error *err)
 {
     const struct schema_vector *schema = &collection->schema->vectors[field];
-    if (!codes_useful(schema->type, schema->dim)) return OMENDB_OK;
-    const uint32_t stride = codes_stride(schema->dim);
-    const uint32_t params_stride = vector_index_params_stride(schema->dim);
-    assert(params_stride >= sizeof(struct vector_params));
+    if (!codes_possible(schema->type, schema->dim)) return OMENDB_OK;
     struct vector_index *index = alloc_zeroed(1, sizeof *index);
     if (index == NULL) return fail(err, OMENDB_ERR_NOMEM, "codes: an index");
-    omendb_status status = OMENDB_OK;
-    index->rows = collection_derived(collection, field, ARRAY_CODES);
-    index->params = collection_derived(collection, field, ARRAY_CODE_PARAMS);
-    if (index->rows == NULL)
-        status = collection_add_derived(collection, field, ARRAY_CODES, stride, false, &index->rows,
-                                        err);
-    if (status == OMENDB_OK && index->params == NULL)
-        status = collection_add_derived(collection, field, ARRAY_CODE_PARAMS, params_stride, false,
-                                        &index->params, err);
-    if (status == OMENDB_OK &&
-        (index->rows->stride != stride || index->params->stride != params_stride))
-        status = fail(err, OMENDB_ERR_CORRUPT, "codes: field %u: element sizes %u, %u", field,
-                      index->rows->stride, index->params->stride);
+    omendb_status status = vector_index_attach_arrays(collection, field, index, err);
     if (status == OMENDB_OK) status = vector_index_load_state(index, err);
     if (status == OMENDB_OK)
         status = codes_init(&index->codes, kernels_for(cpu_features()), schema->type,
                             schema->metric, schema->dim, index->state.seed, err);
     if (status == OMENDB_OK) status = vector_index_load_centres(index, err);
+    if (status == OMENDB_OK) status = vector_index_load_graph(collection, field, index, err);
     if (status != OMENDB_OK) {
         codes_deinit(&index->codes);
         alloc_free(index);
@@ -129,6 +167,7 @@ void vector_index_detach(void *context, struct collection *collection)
     for (uint32_t field = 0; field < collection->schema->vectors_count; field++) {
         struct vector_index *index = vector_index_of(collection, field);
         if (index == NULL) continue;
+        graph_index_destroy(atomic_load_acquire_pointer(&index->graph));
         codes_deinit(&index->codes);
         alloc_free(index);
         collection->vectors[field].index = NULL;
@@ -240,11 +279,13 @@ omendb_status vector_index_node_reserve(void *context, struct collection *collec
         TRY(vector_index_prepare_state(index, err));
         vector_index_store_state(index);
     }
-    const int i = vector_index_decides(node);
+    struct graph_index *graph = atomic_load_relaxed_pointer(&index->graph);
+    const int i = graph == NULL ? vector_index_decides(node) : -1;
     if (i >= 0 && index->state.states[i] == CENTRE_UNDECIDED)
         TRY(vector_index_decide(collection, field, node, (uint32_t)i, err));
     if (array_capacity(index->rows) <= node) TRY(array_grow(index->rows, (uint64_t)node + 1, err));
-    return array_prepare(index->rows, node, err);
+    TRY(array_prepare(index->rows, node, err));
+    return graph != NULL ? graph_index_node_reserve(graph, node, err) : OMENDB_OK;
 }
 
 void vector_index_node_write(void *context, struct collection *collection, uint32_t field,
@@ -253,8 +294,71 @@ void vector_index_node_write(void *context, struct collection *collection, uint3
     (void)context;
     struct vector_index *index = vector_index_of(collection, field);
     if (index == NULL) return;
-    codes_encode(&index->codes, vector, atomic_load_relaxed_u32(&index->codes.centre_count) - 1,
-                 array_at_writable(index->rows, node));
+    struct graph_index *graph = atomic_load_relaxed_pointer(&index->graph);
+    const uint32_t centre = graph != NULL ? graph->state.frame
+                                          : atomic_load_relaxed_u32(&index->codes.centre_count) - 1;
+    codes_encode(&index->codes, vector, centre, array_at_writable(index->rows, node));
+    if (graph != NULL) graph_index_node_write(graph, node);
+}
+
+void vector_index_node_freed(void *context, struct collection *collection, uint32_t field,
+                             uint32_t node)
+{
+    (void)context;
+    struct graph_index *graph = graph_index_of(collection, field);
+    if (graph != NULL) graph_index_node_freed(graph, node);
+}
+
+omendb_status vector_index_work(void *context, struct collection *collection,
+                                struct index_host *host, bool *more, omendb_error *err)
+{
+    const struct graph_options *options = context;
+    const uint32_t begin = options != NULL && options->begin != 0 ? options->begin : GRAPH_BEGIN;
+    *more = false;
+    for (uint32_t field = 0; field < collection->schema->vectors_count; field++) {
+        struct vector_index *index = vector_index_of(collection, field);
+        bool again = false;
+        if (index == NULL || host_stopping(host)) continue;
+        TRY(graph_work_piece(collection, field, index, begin, host, &again, err));
+        *more = *more || again;
+    }
+    return OMENDB_OK;
+}
+
+/* Writer lock. */
+static omendb_status vector_index_set_profile(struct collection *collection,
+                                              struct vector_index *index,
+                                              enum graph_profile profile, omendb_error *err)
+{
+    struct graph_index *graph = atomic_load_relaxed_pointer(&index->graph);
+    TRY(array_grow(index->graph_state, 1, err));
+    TRY(array_prepare(index->graph_state, 0, err));
+    struct graph_state *stored = array_at_writable(index->graph_state, 0);
+    stored->version = GRAPH_STATE_VERSION;
+    stored->profile = profile;
+    if (graph != NULL) graph->state.profile = profile;
+    atomic_store_release_u32(&index->profile, profile);    /* with searches and the work */
+    atomic_store_release_u32(&collection->work_wanted, 1); /* with the store's index thread */
+    return OMENDB_OK;
+}
+
+omendb_status vector_index_choose_profile(struct store *store, struct collection *collection,
+                                          uint32_t field, enum graph_profile profile,
+                                          omendb_error *err)
+{
+    struct vector_index *index = vector_index_of(collection, field);
+    struct index_host host = {.store = store, .collection = collection};
+    if (index == NULL)
+        return fail(err, OMENDB_ERR_ARGUMENT, "field %s can have no graph",
+                    collection->schema->vectors[field].name);
+    if (collection->space->read_only)
+        return fail(err, OMENDB_ERR_READ_ONLY, "the database is open for reading only");
+    host_lock(&host);
+    const omendb_status status = vector_index_set_profile(collection, index, profile, err);
+    if (status == OMENDB_OK) host_changed(&host);
+    host_unlock(&host);
+    TRY(status);
+    return store_checkpoint(store, err);
 }
 
 omendb_status vector_index_verify(struct collection *collection, uint32_t field,
@@ -293,5 +397,20 @@ omendb_status vector_index_verify(struct collection *collection, uint32_t field,
         }
     }
     alloc_free(scratch);
+    struct graph_index *graph = graph_index_of(collection, field);
+    return graph != NULL ? graph_index_verify(graph, true, problem, context, err) : OMENDB_OK;
+}
+
+omendb_status vector_index_check(void *context, struct collection *collection, bool deep,
+                                 void (*problem)(void *context, const char *text),
+                                 void *problem_context, omendb_error *err)
+{
+    (void)context;
+    for (uint32_t field = 0; field < collection->schema->vectors_count; field++) {
+        struct graph_index *graph = graph_index_of(collection, field);
+        if (deep) TRY(vector_index_verify(collection, field, problem, problem_context, err));
+        else if (graph != NULL)
+            TRY(graph_index_verify(graph, false, problem, problem_context, err));
+    }
     return OMENDB_OK;
 }

@@ -1,0 +1,108 @@
+#include "index/vector/graph.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "index/vector/graph_kernels.h"
+
+void graph_column_init(struct graph_column *column, uint8_t *base, uint32_t stride,
+                       uint32_t per_block, uint32_t block_size)
+{
+    assert(per_block != 0);
+    uint32_t log = 0;
+    while ((UINT64_C(2) << log) <= per_block) log++;
+    /* index * per_block < 2^(32 + log): the remainder of the division below never reaches a unit
+     * (Granlund and Montgomery 1994). */
+    *column = (struct graph_column){.base = base,
+                                    .stride = stride,
+                                    .per_block = per_block,
+                                    .shift = 32 + log,
+                                    .block_size = block_size};
+    const uint64_t power = UINT64_C(1) << column->shift;
+    column->magic = power / per_block + (power % per_block != 0 ? 1 : 0);
+}
+
+uint32_t graph_bits(uint32_t dim)
+{
+    const uint32_t most = dim > GRAPH_BITS_MAX ? GRAPH_BITS_LONG : GRAPH_BITS_MAX;
+    const uint32_t bits = (dim + GRAPH_BITS_MULTIPLE - 1) / GRAPH_BITS_MULTIPLE *
+                          GRAPH_BITS_MULTIPLE;
+    return bits < most ? bits : most;
+}
+
+void graph_init(struct graph *graph, const struct kernels *kernels, uint32_t features, uint32_t dim,
+                omendb_metric metric)
+{
+    *graph = (struct graph){.kernels = kernels,
+                            .search = graph_kernels_for(features),
+                            .dim = dim,
+                            .size = codes_stride(dim) - CODES_HEADER_SIZE,
+                            .bits = graph_bits(dim),
+                            .inner_product = metric == OMENDB_IP,
+                            .unit = 1};
+    graph->edge_size = 4 * graph->bits + GRAPH_FACTORS_SIZE;
+}
+
+/* ---- Edges --------------------------------------------------------------------- */
+
+/* The nearest f16 that isn't an infinity. */
+static uint16_t graph_half(const struct graph *graph, float value)
+{
+    uint16_t half = 0;
+    if (value > 65504) value = 65504;
+    else if (value < -65504) value = -65504;
+    (void)graph->kernels->from_f32[OMENDB_F16](&value, &half, 1);
+    return half;
+}
+
+static void graph_signs_write(uint8_t *edges, uint32_t bits, uint32_t slot, const uint64_t *words)
+{
+    const uint32_t shift = slot >= 16 ? 4 : 0;
+    const uint8_t others = slot >= 16 ? 0x0F : 0xF0;
+    uint8_t *at = edges + (slot & 15);
+    for (uint32_t i = 0; i < bits; i += 4, at += 16) {
+        const uint32_t nibble = (uint32_t)(words[i / 64] >> (i % 64)) & 15u;
+        *at = (uint8_t)((*at & others) | nibble << shift);
+    }
+}
+
+static void graph_widen_code(const struct graph *graph, uint32_t node, float *out)
+{
+    const uint8_t *row = graph_code(graph, node);
+    const struct code_header *header = (const void *)row;
+    const uint8_t *code = row + CODES_HEADER_SIZE;
+    const float low = header->low * graph->unit, scale = header->scale * graph->unit;
+    for (uint32_t i = 0; i < graph->dim; i++) out[i] = fmaf(scale, (float)code[i], low);
+    for (uint32_t i = graph->dim; i < graph->size; i++) out[i] = 0;
+}
+
+void graph_edges_encode(const struct graph *graph, uint32_t node, const uint32_t *links,
+                        uint32_t mask, float *scratch)
+{
+    uint8_t *edges = graph_edges(graph, node);
+    uint16_t *a = (uint16_t *)(void *)(edges + graph->bits * 4), *f = a + GRAPH_SLOTS;
+    bool widened = false;
+    for (; mask != 0; mask &= mask - 1) {
+        const uint32_t slot = (uint32_t)__builtin_ctz(mask);
+        a[slot] = 0; /* Empty: whoever reads on skips the slot. */
+        atomic_thread_fence(memory_order_release);
+        if (links[slot] == 0) continue;
+        if (!widened) graph_widen_code(graph, node, scratch);
+        widened = true;
+        const uint8_t *row = graph_code(graph, graph_slot_node(links[slot]));
+        const struct code_header *header = (const void *)row;
+        uint64_t words[GRAPH_BITS_MAX / 64];
+        float sums[3];
+        graph->search->relate(scratch, row + CODES_HEADER_SIZE, header->low * graph->unit,
+                              header->scale * graph->unit, graph->dim, graph->bits, words, sums);
+        /* Equal codes (r = 0) say nothing about the direction: the estimate is the distance. */
+        const float factor = sums[1] > 0 ? sums[0] / sums[1] : 0;
+        graph_signs_write(edges, graph->bits, slot, words);
+        f[slot] = graph_half(graph, 2 * factor);
+        const uint16_t value = graph_half(
+            graph, graph->inner_product ? 0 : sums[0] + 2 * factor * sums[2]);
+        atomic_thread_fence(memory_order_release);
+        a[slot] = (uint16_t)(value ^ GRAPH_A_EMPTY);
+    }
+}

@@ -1,0 +1,335 @@
+/* graph_loop.h - the walks of graph_search.h, included by each graph_<instruction set>.c, which has
+ * defined before:
+ *
+ *     LOOP_TARGET              attribute of every function, or empty
+ *     LOOP_NAME(name)          its own name for `name`
+ *     loop_dot(code, digits, size)       sum of code * digit, exact
+ *     loop_scan(edges, table, bits, sums)   the table's sums of the 32 slots: u16 sums[32]
+ *     loop_below(query, distance, factors, sums, limit, estimates)   the estimates of the 32 slots
+ *                              (f32 estimates[32]); returns the mask of those < limit
+ *     loop_shift(distances, nodes, rank, count)   moves [rank, count) one place up; optional
+ *                              (LOOP_HAS_SHIFT); the arrays reach 64 beyond their capacity
+ *     loop_merge(distances, nodes, &count, ef, found distances, found nodes, found)
+ *                              puts all of them into the pool, returns the lowest place; optional
+ *                              (LOOP_HAS_MERGE)
+ *     loop_rank(distances, count, distance)   how many of a sorted array are <= distance
+ *
+ * Every function but the way down layers is inlined into the two walks at the end. Without LOOP_NAME it defines nothing.
+ */
+#include "index/vector/graph_kernels.h"
+#include "index/vector/graph_layers.h"
+
+#if defined(LOOP_NAME)
+#define LOOP_INLINE static LOOP_TARGET ALWAYS_INLINE
+#define LOOP_EXPANDED UINT32_C(0x80000000)
+
+LOOP_INLINE void LOOP_NAME(fetch)(const uint8_t *at, size_t size)
+{
+    for (size_t i = 0; i < size; i += CACHE_LINE) prefetch(at + i);
+}
+
+LOOP_INLINE float LOOP_NAME(measure)(const struct graph *graph, const struct graph_query *query,
+                                     const uint8_t *row)
+{
+    const struct code_header *header = (const void *)row;
+    const int32_t dot = LOOP_NAME(dot)(row + CODES_HEADER_SIZE, query->digits, graph->size);
+    const float product = header->low * query->sum + header->scale * (float)dot;
+    return query->square + query->length_weight * (header->length * header->length) +
+           query->product_weight * product;
+}
+
+LOOP_INLINE float LOOP_NAME(measure_node)(const struct graph *graph,
+                                          const struct graph_query *query, uint32_t node,
+                                          bool augmented)
+{
+    const float distance = LOOP_NAME(measure)(graph, query, graph_code(graph, node));
+    if (!augmented) return distance;
+    const float rest = graph->norm_max - graph->norms[node];
+    const float extra = query->aux - graph->unit * sqrtf(rest > 0 ? rest : 0);
+    return distance + extra * extra;
+}
+
+LOOP_INLINE bool LOOP_NAME(visit)(struct graph_scratch *scratch, uint32_t node)
+{
+    uint64_t *word = &scratch->visited[node / 64];
+    const uint64_t bit = UINT64_C(1) << (node % 64);
+    if ((*word & bit) != 0) return false;
+    *word |= bit;
+    if (scratch->touched_count < GRAPH_TOUCHED_MAX) scratch->touched[scratch->touched_count] = node;
+    scratch->touched_count++;
+    return true;
+}
+
+#ifndef LOOP_HAS_SHIFT
+LOOP_INLINE void LOOP_NAME(shift)(float *distances, uint32_t *nodes, uint32_t rank, uint32_t count)
+{
+    memmove(distances + rank + 1, distances + rank, (count - rank) * sizeof *distances);
+    memmove(nodes + rank + 1, nodes + rank, (count - rank) * sizeof *nodes);
+}
+#endif
+
+/* Into the sorted pool; returns the place, or `ef` when it is full of nearer ones. */
+LOOP_INLINE uint32_t LOOP_NAME(pool_insert)(float *distances, uint32_t *nodes, uint32_t *count,
+                                            uint32_t ef, float distance, uint32_t node)
+{
+    const uint32_t rank = LOOP_NAME(rank)(distances, *count, distance);
+    if (rank >= ef) return ef;
+    LOOP_NAME(shift)(distances, nodes, rank, *count < ef ? *count : ef - 1);
+    distances[rank] = distance;
+    nodes[rank] = node;
+    if (*count < ef) ++*count;
+    return rank;
+}
+
+#ifndef LOOP_HAS_MERGE
+LOOP_INLINE uint32_t LOOP_NAME(merge)(float *pool_distances, uint32_t *pool_nodes,
+                                      uint32_t *pool_count, uint32_t ef, const float *distances,
+                                      const uint32_t *nodes, uint32_t count)
+{
+    uint32_t lowest = ef;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t rank = LOOP_NAME(pool_insert)(pool_distances, pool_nodes, pool_count, ef,
+                                                     distances[i], nodes[i]);
+        if (rank < lowest) lowest = rank;
+    }
+    return lowest;
+}
+#endif
+
+/* The nearest entries become the pool. */
+LOOP_INLINE uint32_t LOOP_NAME(enter_table)(const struct graph *graph,
+                                            const struct graph_query *query, uint32_t wanted,
+                                            uint32_t node_end, bool augmented,
+                                            struct graph_scratch *scratch)
+{
+    const struct graph_entries *entries = atomic_load_acquire_pointer(&graph->entries);
+    uint32_t count = 0;
+    if (entries == NULL) return 0;
+    for (uint32_t i = 0; i < entries->count; i++) {
+        float distance;
+        if (entries->nodes[i] >= node_end) continue;
+        if (augmented) distance = LOOP_NAME(measure_node)(graph, query, entries->nodes[i], true);
+        else
+            distance = LOOP_NAME(measure)(graph, query,
+                                          entries->codes + (size_t)i * graph->codes.stride);
+        (void)LOOP_NAME(pool_insert)(scratch->distances, scratch->nodes, &count, wanted, distance,
+                                     entries->nodes[i]);
+    }
+    scratch->counts.distances += entries->count;
+    scratch->counts.bytes += (uint64_t)entries->count * graph->codes.stride;
+    return count;
+}
+
+/* Expands the nearest of a pool of `count` until none is left; returns how many are in it then. */
+LOOP_INLINE uint32_t LOOP_NAME(expand)(const struct graph *graph, const struct graph_query *query,
+                                       const struct graph_effort *effort, uint32_t node_end,
+                                       uint32_t count, struct graph_scratch *scratch)
+{
+    const uint32_t ef = effort->ef;
+    const bool bounded = effort->stretch > 0 && !graph->inner_product;
+    uint32_t cursor = 0;
+    uint64_t hops = 0, distances = 0;
+    float found_distances[GRAPH_SLOTS] ALIGNED(64);
+    uint32_t found_nodes[GRAPH_SLOTS] ALIGNED(64);
+    for (uint32_t i = 0; i < GRAPH_SLOTS; i++) found_distances[i] = INFINITY;
+    for (;;) {
+        uint32_t seen[GRAPH_SLOTS], seen_count = 0, found = 0;
+        while (cursor < count && (scratch->nodes[cursor] & LOOP_EXPANDED) != 0) cursor++;
+        if (cursor == count) break;
+        if (bounded && count >= effort->near &&
+            scratch->distances[cursor] > effort->stretch * scratch->distances[effort->near - 1])
+            break;
+        const uint32_t *links = graph_links(graph, scratch->nodes[cursor]);
+        scratch->nodes[cursor] |= LOOP_EXPANDED;
+        hops++;
+        for (uint32_t slot = 0; slot < GRAPH_SLOTS; slot++) {
+            const uint32_t neighbour = (links[slot] & GRAPH_NODE_MASK) - 1;
+            if (neighbour >= node_end) continue; /* Empty slots too. */
+            if (!LOOP_NAME(visit)(scratch, neighbour)) continue;
+            seen[seen_count++] = neighbour;
+            LOOP_NAME(fetch)(graph_code(graph, neighbour), graph->codes.stride);
+        }
+        const float limit = count == ef ? scratch->distances[ef - 1] : INFINITY;
+        for (uint32_t i = 0; i < seen_count; i++) {
+            const float distance = LOOP_NAME(measure_node)(graph, query, seen[i], query->augmented);
+            if (!(distance < limit)) continue;
+            found_distances[found] = distance;
+            found_nodes[found++] = seen[i];
+        }
+        distances += seen_count;
+        if (found != 0) {
+            const uint32_t lowest = LOOP_NAME(merge)(scratch->distances, scratch->nodes, &count, ef,
+                                                     found_distances, found_nodes, found);
+            if (lowest < cursor) cursor = lowest;
+            for (uint32_t i = 0; i < found; i++) found_distances[i] = INFINITY;
+        }
+        /* The row of the node that is probably expanded after the next one; the next one's was
+         * asked for a round ago, or waits. */
+        for (uint32_t at = cursor, ahead = 0; at < count && ahead < 2; at++) {
+            if ((scratch->nodes[at] & LOOP_EXPANDED) != 0) continue;
+            LOOP_NAME(fetch)
+            ((const uint8_t *)graph_links(graph, scratch->nodes[at]), GRAPH_LINKS_SIZE);
+            ahead++;
+        }
+    }
+    scratch->counts.hops += hops;
+    scratch->counts.distances += distances;
+    scratch->counts.bytes += hops * GRAPH_LINKS_SIZE + distances * graph->codes.stride;
+    return count;
+}
+
+/* Down the layers with a pool of one, as HNSW does: what is nearest in the lowest becomes the pool,
+ * unless it is dead or newer than the walk. Pools of 2, 4 and 8 cost more than they save. */
+static LOOP_TARGET RACY_READS uint32_t LOOP_NAME(descend)(const struct graph *graph,
+                                                          const struct graph_query *query,
+                                                          const struct graph_layers *layers,
+                                                          struct graph_scratch *scratch)
+{
+    const struct graph_effort effort = {.ef = 1};
+    const struct graph_layer *layer = &layers->layers[layers->count - 1];
+    uint32_t *found = &scratch->nodes[0];
+    if (LOOP_NAME(enter_table)(&layer->graph, query, 1, layer->count, query->augmented, scratch) ==
+        0)
+        return 0;
+    for (;; layer--) {
+        *found &= ~LOOP_EXPANDED;
+        (void)LOOP_NAME(visit)(scratch, *found);
+        (void)LOOP_NAME(expand)(&layer->graph, query, &effort, layer->count, 1, scratch);
+        graph_scratch_forget(scratch);
+        if (layer == layers->layers) break;
+    }
+    *found = layers->nodes[*found & ~LOOP_EXPANDED];
+    return *found < scratch->node_end && !graph_is_dead(graph, *found) ? 1 : 0;
+}
+
+/* The nodes that a walk begins with become the pool. */
+LOOP_INLINE uint32_t LOOP_NAME(enter)(const struct graph *graph, const struct graph_query *query,
+                                      const struct graph_effort *effort, bool augmented,
+                                      struct graph_scratch *scratch)
+{
+    const uint32_t wanted = effort->ef < GRAPH_ENTERED ? effort->ef : GRAPH_ENTERED;
+    if (effort->enter == GRAPH_ENTER_LAYERS) {
+        const struct graph_layers *layers = atomic_load_acquire_pointer(&graph->layers);
+        if (layers != NULL && layers->layers[0].count <= scratch->node_end) {
+            const uint32_t count = LOOP_NAME(descend)(graph, query, layers, scratch);
+            if (count != 0) return count;
+        }
+    }
+    return LOOP_NAME(enter_table)(graph, query, wanted, scratch->node_end, augmented, scratch);
+}
+
+LOOP_INLINE void LOOP_NAME(fetch_hop)(const struct graph *graph, uint32_t node)
+{
+    LOOP_NAME(fetch)(graph_code(graph, node), graph->codes.stride);
+    LOOP_NAME(fetch)(graph_edges(graph, node), graph->edge_size);
+    LOOP_NAME(fetch)((const uint8_t *)graph_links(graph, node), GRAPH_LINKS_SIZE);
+}
+
+static LOOP_TARGET RACY_READS uint32_t LOOP_NAME(walk_edges)(const struct graph *graph,
+                                                             const struct graph_query *query,
+                                                             const struct graph_effort *effort,
+                                                             struct graph_scratch *scratch)
+{
+    const uint32_t ef = effort->ef, keep = effort->keep;
+    const bool bounded = effort->stretch > 0 && !graph->inner_product;
+    uint32_t count = LOOP_NAME(enter)(graph, query, effort, false, scratch);
+    uint32_t cursor = 0, kept = 0;
+    uint64_t hops = 0;
+    uint32_t next = UINT32_MAX;
+    uint16_t sums[GRAPH_SLOTS] ALIGNED(64);
+    float estimates[GRAPH_SLOTS] ALIGNED(64), found_distances[GRAPH_SLOTS] ALIGNED(64);
+    uint32_t found_nodes[GRAPH_SLOTS] ALIGNED(64);
+    for (uint32_t i = 0; i < GRAPH_SLOTS; i++) found_distances[i] = INFINITY;
+    for (;;) {
+        /* The node whose memory was asked for in the last round, then the nearest one left. */
+        const uint32_t node = next;
+        next = UINT32_MAX;
+        float limit = INFINITY;
+        if (bounded && kept >= effort->near)
+            limit = effort->stretch * scratch->near_distances[effort->near - 1];
+        for (; cursor < count; cursor++) {
+            const uint32_t candidate = scratch->nodes[cursor];
+            if ((candidate & LOOP_EXPANDED) != 0) continue;
+            if (scratch->distances[cursor] > limit) {
+                cursor = count;
+                break;
+            }
+            scratch->nodes[cursor] = candidate | LOOP_EXPANDED;
+            if (!LOOP_NAME(visit)(scratch, candidate)) continue;
+            next = candidate;
+            LOOP_NAME(fetch_hop)(graph, candidate);
+            cursor++;
+            break;
+        }
+        if (node == UINT32_MAX) {
+            if (next == UINT32_MAX) break;
+            continue;
+        }
+        hops++;
+        const float distance = LOOP_NAME(measure)(graph, query, graph_code(graph, node));
+        if ((kept < keep || distance < scratch->near_distances[keep - 1]) &&
+            !graph_is_dead(graph, node))
+            (void)LOOP_NAME(pool_insert)(scratch->near_distances, scratch->near_nodes, &kept, keep,
+                                         distance, node);
+        if (bounded && kept >= effort->near)
+            limit = effort->stretch * scratch->near_distances[effort->near - 1];
+        if (count == ef && scratch->distances[ef - 1] < limit) limit = scratch->distances[ef - 1];
+
+        const uint8_t *edges = graph_edges(graph, node);
+        LOOP_NAME(scan)(edges, query->table, graph->bits, sums);
+        uint32_t mask = LOOP_NAME(below)(query, distance,
+                                         (const uint16_t *)(const void *)(edges + graph->bits * 4),
+                                         sums, limit, estimates);
+        const uint32_t *links = graph_links(graph, node);
+        uint32_t found = 0;
+        while (mask != 0) {
+            const uint32_t slot = (uint32_t)__builtin_ctz(mask);
+            mask &= mask - 1;
+            const uint32_t neighbour = (links[slot] & GRAPH_NODE_MASK) - 1;
+            if (neighbour >= scratch->node_end) continue; /* Empty slots too. */
+            if ((scratch->visited[neighbour / 64] >> (neighbour % 64) & 1) != 0) continue;
+            found_distances[found] = estimates[slot];
+            found_nodes[found++] = neighbour;
+        }
+        if (found == 0) continue;
+        const uint32_t lowest = LOOP_NAME(merge)(scratch->distances, scratch->nodes, &count, ef,
+                                                 found_distances, found_nodes, found);
+        if (lowest < cursor) cursor = lowest;
+        for (uint32_t i = 0; i < found; i++) found_distances[i] = INFINITY;
+    }
+    scratch->pool_count = count;
+    scratch->counts.hops += hops;
+    scratch->counts.distances += hops;
+    scratch->counts.estimates += hops * GRAPH_SLOTS;
+    scratch->counts.bytes += hops * (graph->codes.stride + graph->edge_size + GRAPH_LINKS_SIZE);
+    for (uint32_t i = 0; i < kept; i++)
+        scratch->kept[i] = (struct graph_candidate){.distance = scratch->near_distances[i],
+                                                    .node = scratch->near_nodes[i]};
+    return kept;
+}
+
+static LOOP_TARGET RACY_READS uint32_t LOOP_NAME(walk_codes)(const struct graph *graph,
+                                                             const struct graph_query *query,
+                                                             const struct graph_effort *effort,
+                                                             struct graph_scratch *scratch)
+{
+    uint32_t count = LOOP_NAME(enter)(graph, query, effort, query->augmented, scratch);
+    for (uint32_t i = 0; i < count; i++) (void)LOOP_NAME(visit)(scratch, scratch->nodes[i]);
+    count = LOOP_NAME(expand)(graph, query, effort, scratch->node_end, count, scratch);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count && kept < effort->keep; i++) {
+        const uint32_t node = scratch->nodes[i] & ~LOOP_EXPANDED;
+        if (graph_is_dead(graph, node)) continue;
+        scratch->kept[kept++] = (struct graph_candidate){.distance = scratch->distances[i],
+                                                         .node = node};
+    }
+    scratch->pool_count = count;
+    return kept;
+}
+
+static LOOP_TARGET RACY_READS float
+LOOP_NAME(distance)(const struct graph *graph, const struct graph_query *query, uint32_t node)
+{
+    return LOOP_NAME(measure_node)(graph, query, node, query->augmented);
+}
+#endif
