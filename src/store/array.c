@@ -230,7 +230,7 @@ static omendb_status named(const struct array *array, uint32_t block, omendb_sta
 
 /* Under load_mutex: the refs of the absent blocks from `block` on that one read can bring in: they
  * lie one behind the other in the file, or are all holes. At least one, at most `max`. */
-static omendb_status run_find(struct array *array, uint32_t block, uint32_t max,
+static omendb_status adjacent_find(struct array *array, uint32_t block, uint32_t max,
                               struct block_ref *refs, uint32_t *count, omendb_error *err)
 {
     const uint32_t end = atomic_load_acquire_u32(&array->block_count);
@@ -263,7 +263,7 @@ static omendb_status run_load(struct array *array, uint32_t block, uint32_t max,
         mutex_unlock(&array->load_mutex);
         return OMENDB_OK;
     }
-    omendb_status status = run_find(array, block, max, refs, &count, err);
+    omendb_status status = adjacent_find(array, block, max, refs, &count, err);
     for (uint32_t i = 0; i < count; i++) bit_set(array->loading, block + i);
     mutex_unlock(&array->load_mutex);
     if (status != OMENDB_OK) return named(array, block, status, err);

@@ -6,7 +6,7 @@ from cli_help import FAILURE, USAGE, CliTest, npy
 
 
 class Index(CliTest):
-    COUNT, DIM = 5000, 8  # Just above the size from which there is a graph.
+    COUNT, DIM = 5000, 40  # Just above the size from which there is a graph.
 
     def vectors(self):
         rng = random.Random(7)

@@ -5,7 +5,7 @@
 
 #include "api_help.h"
 
-enum { DIM = 16, COUNT = 6000 };
+enum { DIM = 40, COUNT = 6000 };
 
 static float vectors[COUNT * DIM];
 

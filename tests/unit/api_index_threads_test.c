@@ -4,7 +4,7 @@
 #include "base/atomics.h"
 #include "os/thread.h"
 
-enum { DIM = 8, COUNT = 4500, SWITCHES = 6, WORKERS = 4 };
+enum { DIM = 36, COUNT = 4500, SWITCHES = 6, WORKERS = 4 };
 
 static omendb *db;
 static omendb_collection *docs;

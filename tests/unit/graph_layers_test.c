@@ -30,7 +30,7 @@ struct scene {
     struct graph graph;
     struct codes codes;
     uint32_t dim, nodes;
-    float *vectors, *norms;
+    float *vectors;
     uint8_t *rows, *links, *edges;
     atomic_u64 *linked, *dead;
     struct graph_query query;
@@ -73,17 +73,11 @@ static struct scene *scene_create(uint32_t nodes, uint32_t dim, omendb_metric me
     scene->edges = zeroed(nodes, graph->edge_size);
     scene->linked = zeroed(nodes / 64 + 1, sizeof *scene->linked);
     scene->dead = zeroed(nodes / 64 + 1, sizeof *scene->dead);
-    if (metric == OMENDB_IP) graph->norms = scene->norms = zeroed(nodes, sizeof *scene->norms);
     for (uint32_t node = 0; node < nodes; node++) {
-        float *vector = scene->vectors + (size_t)node * dim, norm = 0;
-        for (uint32_t i = 0; i < dim; i++) {
-            vector[i] = random_unit();
-            norm += vector[i] * vector[i];
-        }
+        float *vector = scene->vectors + (size_t)node * dim;
+        for (uint32_t i = 0; i < dim; i++) vector[i] = random_unit();
         codes_encode(&scene->codes, vector, 0, scene->rows + (size_t)node * stride);
         set_bit(scene->linked, node);
-        if (scene->norms != NULL) scene->norms[node] = norm;
-        if (norm > graph->norm_max) graph->norm_max = norm;
     }
     graph_column_init(&graph->codes, scene->rows, stride, nodes, 0);
     graph_column_init(&graph->links, scene->links, GRAPH_LINKS_SIZE, nodes, 0);
@@ -100,7 +94,6 @@ static void scene_destroy(struct scene *scene)
     graph_query_deinit(&scene->query);
     codes_deinit(&scene->codes);
     alloc_free(scene->vectors);
-    alloc_free(scene->norms);
     alloc_free(scene->rows);
     alloc_free(scene->links);
     alloc_free(scene->edges);

@@ -142,7 +142,7 @@ static void picture_same(const struct picture *a, const struct picture *b)
 
 static struct picture build(omendb_metric metric, uint32_t threads)
 {
-    world_init(&w, vfs_real(), NULL, metric, 24, 16);
+    world_init(&w, vfs_real(), NULL, metric, 40, 16);
     w.options.index_threads = threads;
     world_open(&w);
     world_fill(&w, 0, 2000, 2000); /* One batch: the work sees all of it or nothing. */
@@ -172,7 +172,7 @@ static void a_reopened_graph_is_the_same(void)
 {
     char path[256];
     make_name(path, "vector-reopen");
-    world_init(&w, vfs_real(), path, OMENDB_IP, 24, 16);
+    world_init(&w, vfs_real(), path, OMENDB_IP, 40, 16);
     world_open(&w);
     world_fill(&w, 0, 1200, 1200);
     world_work(&w);
@@ -195,7 +195,7 @@ static void a_reopened_graph_is_the_same(void)
 static void failed_allocations_leave_a_graph_that_goes_on(void)
 {
     uint32_t failures = 0;
-    world_init(&w, vfs_real(), NULL, OMENDB_IP, 16, 16);
+    world_init(&w, vfs_real(), NULL, OMENDB_IP, 36, 16);
     w.options.index_threads = 1;
     for (long n = 0; n < 400; n += 1 + n / 8) {
         world_open(&w);
@@ -321,7 +321,7 @@ static void profiles_are_switched_while_searches_go_on(void)
     float query[WORLD_DIM_MAX];
     char path[256];
     make_name(path, "vector-profile");
-    world_init(&w, vfs_real(), path, OMENDB_L2, 24, 16);
+    world_init(&w, vfs_real(), path, OMENDB_L2, 40, 16);
     world_open(&w);
     world_fill(&w, 0, 800, 200);
     world_work(&w);

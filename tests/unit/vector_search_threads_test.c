@@ -102,7 +102,7 @@ static void readers_see_true_answers_while_the_graph_changes(void)
     struct thread checkpoints = {.running = false};
     char path[256];
     make_name(path, "vector-threads");
-    world_init(&w, vfs_real(), path, OMENDB_L2, 16, 64);
+    world_init(&w, vfs_real(), path, OMENDB_L2, 36, 64);
     w.options.durability = OMENDB_DURABILITY_NONE;
     world_open(&w);
     world_fill(&w, 0, DOCS, 100);

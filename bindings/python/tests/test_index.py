@@ -8,7 +8,7 @@ import pytest
 
 import omendb
 
-COUNT, DIM = 5000, 8  # Just above the size from which there is a graph.
+COUNT, DIM = 5000, 40  # Just above the size from which there is a graph.
 
 
 def rows(count=COUNT, dim=DIM):

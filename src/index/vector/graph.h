@@ -20,7 +20,7 @@
  *
  *     |q - o|^2 = |q - p|^2 + |r|^2 - 2 <q - p, r>      ~ |q - p|^2 + a - f <q, c>
  *     a = |r|^2 + 2 F <p, c>,  f = 2 F                  (both in units of unit^2 and unit)
- *     IP:  -2 <q, o> = -2 <q, p> - 2 <q, r>,            a = 0, f = 2 F
+ *     IP:  -2 <q, o> = -2 <q, p> - 2 <q, r>,            a = 0, f = 2 F; the frame is the origin
  *
  * Links are the graph; they are stored. Edges follow from links and codes, live in memory only and
  * are made again after an open, while searches go on with codes alone (profile "compact" does
@@ -52,6 +52,7 @@ enum {
     GRAPH_BITS_LONG = 400, /* Of more dimensions than GRAPH_BITS_MAX. */
     GRAPH_FACTORS_SIZE = 2 * 2 * GRAPH_SLOTS,
     GRAPH_ENTRIES_MAX = 512,
+    GRAPH_EDGES_DIM = 32,   /* Up to so many dimensions walks go by codes. */
     GRAPH_ENTERED = 4,      /* Entries that a walk begins with: the nearest ones. */
     GRAPH_EFFORT_MAX = 8192 /* Largest ef. */
 };
@@ -114,8 +115,6 @@ struct graph {
     uint32_t dim, size; /* Components; bytes of a code. */
     bool inner_product; /* Ranks by product; else by L2 in the frame (COSINE: of unit vectors). */
     float unit;         /* Multiplies lengths, so that f16 holds them: a power of two. */
-    const float *norms; /* IP: [node] |x|^2 of the vector; else NULL. */
-    float norm_max;     /* IP: largest of them. */
     atomic_pointer entries; /* struct graph_entries, or NULL: nothing to find. */
     atomic_pointer layers;  /* struct graph_layers, or NULL: enter by hubs. */
     atomic_u32 edges_ready; /* 1: every linked node has its edges. */
@@ -124,6 +123,14 @@ struct graph {
 
 /* Dimensions with a sign for vectors of that many. */
 uint32_t graph_bits(uint32_t dim);
+
+/* Are walks by edges faster than by codes? With few dimensions a code is no longer than a line of
+ * memory, and signs say little: at 8 to 32 dimensions and recall .99 codes are 1.2 to 2.1 times as
+ * fast, from 64 on edges are (bench/RESULTS.md). */
+static inline bool graph_edges_pay(uint32_t dim)
+{
+    return dim > GRAPH_EDGES_DIM;
+}
 
 /* Fills in what follows from dim; columns and the rest are the caller's. */
 void graph_init(struct graph *graph, const struct kernels *kernels, uint32_t features, uint32_t dim,

@@ -83,7 +83,8 @@ static omendb_status apply_edges_room(struct graph_work *work, omendb_error *err
 bool graph_apply_edges_wanted(const struct graph_work *work)
 {
     const struct graph_index *graph = work->graph;
-    return atomic_load_acquire_u32(&graph->index->profile) == GRAPH_PROFILE_FAST &&
+    return graph_edges_pay(graph->graph.dim) &&
+           atomic_load_acquire_u32(&graph->index->profile) == GRAPH_PROFILE_FAST &&
            (size_t)graph_work_node_count(graph) * graph->graph.edge_size <= graph->edges.length;
 }
 

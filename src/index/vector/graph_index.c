@@ -66,8 +66,6 @@ static omendb_status graph_index_commit_bits(struct graph_index *graph, uint32_t
                                           &graph->queued};
     for (size_t i = 0; i < COUNT_OF(ranges); i++)
         TRY(graph_range_commit(ranges[i], graph_bits_size(nodes), err));
-    if (graph->norms.base != NULL)
-        TRY(graph_range_commit(&graph->norms, (size_t)nodes * sizeof(float), err));
     return OMENDB_OK;
 }
 
@@ -98,7 +96,7 @@ static omendb_status graph_index_check_state(const struct collection *collection
     const uint32_t nodes = atomic_load_relaxed_u32(&collection->vectors[field].node_count);
     bool good = state->frame < atomic_load_relaxed_u32(&index->codes.centre_count) &&
                 state->entries_count <= GRAPH_ENTRIES_MAX && state->linked <= nodes &&
-                state->unit > 0 && isfinite(state->unit) && isfinite(state->norm_max);
+                state->unit > 0 && isfinite(state->unit);
     for (uint32_t i = 0; good && i < state->entries_count; i++) good = state->entries[i] < nodes;
     if (!good) return fail(err, OMENDB_ERR_CORRUPT, "graph: field %u: its state is wrong", field);
     return OMENDB_OK;
@@ -125,24 +123,6 @@ void graph_index_store_linked(struct graph_index *graph)
 
 /* ---- Making ---------------------------------------------------------------------- */
 
-static omendb_status graph_index_turn_frame(struct graph_index *graph, omendb_error *err)
-{
-    const struct codes *codes = &graph->index->codes;
-    const uint32_t dim = codes->dim;
-    const float *centre = codes->centres[graph->state.frame];
-    graph->frame_turned = alloc_zeroed((size_t)dim + 1, sizeof *graph->frame_turned);
-    if (graph->frame_turned == NULL) return fail(err, OMENDB_ERR_NOMEM, "graph: its frame");
-    if (centre == NULL) return OMENDB_OK;
-    double square = 0;
-    for (uint32_t i = 0; i < dim; i++) {
-        graph->frame_turned[i] = centre[i];
-        square += (double)centre[i] * (double)centre[i];
-    }
-    rotation_apply(&codes->rotation, codes->kernels, graph->frame_turned);
-    graph->frame_turned[dim] = (float)square;
-    return OMENDB_OK;
-}
-
 /* Columns of arrays that have their address space. */
 static omendb_status graph_index_columns(struct graph_index *graph, omendb_error *err)
 {
@@ -162,12 +142,9 @@ static omendb_status graph_index_ranges(struct graph_index *graph, omendb_error 
     TRY(graph_range_init(&graph->freed, bits, err));
     TRY(graph_range_init(&graph->held, bits, err));
     TRY(graph_range_init(&graph->queued, bits, err));
-    if (graph->graph.inner_product)
-        TRY(graph_range_init(&graph->norms, (size_t)GRAPH_RANGE_NODES_MAX * sizeof(float), err));
     TRY(graph_range_init(&graph->edges, (size_t)GRAPH_EDGES_NODES_MAX * graph->graph.edge_size,
                          err));
     graph->graph.dead = (const void *)graph->dead.base;
-    graph->graph.norms = (const void *)graph->norms.base;
     return OMENDB_OK;
 }
 
@@ -203,11 +180,9 @@ static omendb_status graph_index_create(struct collection *collection, uint32_t 
     const uint32_t features = cpu_features();
     graph_init(&graph->graph, kernels_for(features), features, schema->dim, schema->metric);
     graph->graph.unit = state->unit;
-    graph->graph.norm_max = state->norm_max;
     atomic_store_relaxed_u32(&graph->linked, state->linked);
     omendb_status status = mutex_init(&graph->load_mutex, err);
     graph->mutex_made = status == OMENDB_OK;
-    if (status == OMENDB_OK) status = graph_index_turn_frame(graph, err);
     if (status == OMENDB_OK) status = graph_index_columns(graph, err);
     if (status == OMENDB_OK) status = graph_index_ranges(graph, err);
     if (status == OMENDB_OK)
@@ -233,10 +208,9 @@ void graph_index_destroy(struct graph_index *graph)
     graph_entries_destroy(atomic_load_acquire_pointer(&graph->graph.entries));
     alloc_free(atomic_load_acquire_pointer(&graph->tail));
     alloc_free(atomic_load_acquire_pointer(&graph->table));
-    struct graph_range *const ranges[] = {&graph->dead,   &graph->freed, &graph->held,
-                                          &graph->queued, &graph->norms, &graph->edges};
+    struct graph_range *const ranges[] = {&graph->dead, &graph->freed, &graph->held, &graph->queued,
+                                          &graph->edges};
     for (size_t i = 0; i < COUNT_OF(ranges); i++) graph_range_deinit(ranges[i]);
-    alloc_free(graph->frame_turned);
     alloc_free(graph->opened);
     if (graph->mutex_made) mutex_deinit(&graph->load_mutex);
     alloc_free(graph);
@@ -385,7 +359,10 @@ omendb_status graph_index_begin(struct collection *collection, uint32_t field,
                                 struct graph_index **out, omendb_error *err)
 {
     const uint32_t nodes = atomic_load_relaxed_u32(&collection->vectors[field].node_count);
-    const uint32_t frame = atomic_load_relaxed_u32(&index->codes.centre_count) - 1;
+    /* Products of two nodes follow from their codes around the origin only. */
+    const uint32_t frame = index->codes.metric == OMENDB_IP
+                               ? 0
+                               : atomic_load_relaxed_u32(&index->codes.centre_count) - 1;
     const struct graph_state state = {.version = GRAPH_STATE_VERSION,
                                       .profile = profile,
                                       .begun = 1,
@@ -415,8 +392,6 @@ omendb_status graph_index_node_reserve(struct graph_index *graph, uint32_t node,
 void graph_index_node_write(struct graph_index *graph, uint32_t node)
 {
     graph_tail_append(graph, node);
-    if (graph->norms.base != NULL)
-        ((float *)(void *)graph->norms.base)[node] = graph_index_norm(graph, node);
 }
 
 void graph_index_node_freed(struct graph_index *graph, uint32_t node)
@@ -433,23 +408,6 @@ bool graph_index_coded(const struct graph_index *graph, uint32_t node)
     struct code_header header;
     memcpy(&header, graph_code(&graph->graph, node), sizeof header);
     return header.error != 0 && header.centre == graph->state.frame && node < GRAPH_NODES_MAX;
-}
-
-float graph_index_norm(const struct graph_index *graph, uint32_t node)
-{
-    const uint8_t *row = graph_code(&graph->graph, node);
-    const uint8_t *code = row + CODES_HEADER_SIZE;
-    const uint32_t dim = graph->graph.dim;
-    struct code_header header;
-    memcpy(&header, row, sizeof header);
-    /* |x|^2 = |c|^2 + 2 <M c, o> + |o|^2 */
-    double product = 0;
-    for (uint32_t i = 0; i < dim; i++)
-        product += (double)graph->frame_turned[i] *
-                   ((double)header.low + (double)header.scale * (double)code[i]);
-    const double square = (double)graph->frame_turned[dim] + 2 * product +
-                          (double)header.length * (double)header.length;
-    return square > 0 ? (float)square : 0;
 }
 
 /* ---- Publishing ------------------------------------------------------------------ */
@@ -545,6 +503,5 @@ uint64_t graph_index_hot_bytes(const struct graph_index *graph)
     const uint64_t blocks = (uint64_t)atomic_load_acquire_u32(&graph->index->rows->block_count) +
                             atomic_load_acquire_u32(&graph->links->block_count);
     const bool edges = atomic_load_acquire_u32(&graph->graph.edges_ready) != 0;
-    return blocks * BLOCK_SIZE + nodes * (edges ? graph->graph.edge_size : 0) + nodes / 2 +
-           nodes * (graph->norms.base != NULL ? sizeof(float) : 0);
+    return blocks * BLOCK_SIZE + nodes * (edges ? graph->graph.edge_size : 0) + nodes / 2;
 }

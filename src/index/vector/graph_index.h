@@ -60,13 +60,13 @@ struct graph_table { /* 648 bytes: what the walk was measured to find; graph_cal
 };
 _Static_assert(sizeof(struct graph_table) == 648, "graph_table");
 
-struct graph_state {   /* 4096 bytes */
-    uint32_t version;  /* GRAPH_STATE_VERSION; 0 = nothing was written yet. */
-    uint32_t profile;  /* enum graph_profile */
-    uint32_t frame;    /* Centre of all codes (codes.h). */
-    uint32_t recoded;  /* Nodes below it have codes in the frame; UINT32_MAX: all. */
-    float unit;        /* graph.h */
-    float norm_max;    /* IP: largest |x|^2 of a node that was linked. */
+struct graph_state {  /* 4096 bytes */
+    uint32_t version; /* GRAPH_STATE_VERSION; 0 = nothing was written yet. */
+    uint32_t profile; /* enum graph_profile */
+    uint32_t frame;   /* Centre of all codes (codes.h). */
+    uint32_t recoded; /* Nodes below it have codes in the frame; UINT32_MAX: all. */
+    float unit;       /* graph.h */
+    uint32_t unused_word;
     uint32_t linked;   /* Nodes with LINKED. */
     uint32_t finished; /* `linked` when entries were chosen and reach was proved; 0 = due. */
     uint32_t entries_count;
@@ -120,11 +120,9 @@ struct graph_index {
     struct graph_range freed;  /* Dead, and nothing was done about it yet. */
     struct graph_range held;   /* HELD: has a row, or will. Worker. */
     struct graph_range queued; /* In the tail. */
-    struct graph_range norms;  /* IP: f32 by node. */
     struct graph_range edges;
     atomic_u32 freed_count;
     atomic_u32 dead_count;
-    float *frame_turned; /* IP: M c of the frame, and |c|^2 behind it. [dim + 1] */
 
     struct graph_work *work; /* Of the index thread. */
 
@@ -192,9 +190,6 @@ omendb_status graph_index_publish_entries(struct graph_index *graph, struct grap
                                           omendb_error *err);
 omendb_status graph_index_publish_table(struct graph_index *graph, const struct graph_table *table,
                                         omendb_error *err);
-
-/* IP: |x|^2 of a node, from its code. */
-float graph_index_norm(const struct graph_index *graph, uint32_t node);
 
 /* Does the node have a code in the frame? */
 bool graph_index_coded(const struct graph_index *graph, uint32_t node);

@@ -35,7 +35,6 @@ void graph_layers_destroy(struct graph_layers *layers)
         graph_entries_destroy(atomic_load_relaxed_pointer(&layers->layers[i].graph.entries));
         alloc_free(layers->layers[i].links);
     }
-    alloc_free(layers->norms);
     alloc_free(layers->codes);
     alloc_free(layers->nodes);
     alloc_free(layers);
@@ -109,9 +108,7 @@ static omendb_status layer_make(const struct graph *graph, struct graph_layers *
                                   .dim = graph->dim,
                                   .size = graph->size,
                                   .inner_product = graph->inner_product,
-                                  .unit = graph->unit,
-                                  .norms = layers->norms,
-                                  .norm_max = graph->norm_max};
+                                  .unit = graph->unit};
     layer->links = alloc_aligned(CACHE_LINE, (size_t)count * GRAPH_LINKS_SIZE);
     if (batch == NULL || linked == NULL || layer->links == NULL) {
         status = layers_no_memory(err);
@@ -154,10 +151,6 @@ static omendb_status layers_copy_codes(const struct graph *graph, struct graph_l
     if (layers->codes == NULL) return layers_no_memory(err);
     for (uint32_t i = 0; i < count; i++)
         memcpy(layers->codes + (size_t)i * stride, graph_code(graph, layers->nodes[i]), stride);
-    if (graph->norms == NULL) return OMENDB_OK;
-    layers->norms = alloc_raw(count, sizeof *layers->norms);
-    if (layers->norms == NULL) return layers_no_memory(err);
-    for (uint32_t i = 0; i < count; i++) layers->norms[i] = graph->norms[layers->nodes[i]];
     return OMENDB_OK;
 }
 

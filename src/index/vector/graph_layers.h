@@ -39,7 +39,6 @@ struct graph_layers {
     uint32_t count; /* At least 1. */
     uint32_t *nodes;
     uint8_t *codes;
-    float *norms; /* IP, as in struct graph; else NULL. */
     struct graph_layer {
         struct graph graph; /* Its nodes are places. */
         uint8_t *links;

@@ -39,14 +39,9 @@ LOOP_INLINE float LOOP_NAME(measure)(const struct graph *graph, const struct gra
 }
 
 LOOP_INLINE float LOOP_NAME(measure_node)(const struct graph *graph,
-                                          const struct graph_query *query, uint32_t node,
-                                          bool augmented)
+                                          const struct graph_query *query, uint32_t node)
 {
-    const float distance = LOOP_NAME(measure)(graph, query, graph_code(graph, node));
-    if (!augmented) return distance;
-    const float rest = graph->norm_max - graph->norms[node];
-    const float extra = query->aux - graph->unit * sqrtf(rest > 0 ? rest : 0);
-    return distance + extra * extra;
+    return LOOP_NAME(measure)(graph, query, graph_code(graph, node));
 }
 
 LOOP_INLINE bool LOOP_NAME(visit)(struct graph_scratch *scratch, uint32_t node)
@@ -99,19 +94,15 @@ LOOP_INLINE uint32_t LOOP_NAME(merge)(float *pool_distances, uint32_t *pool_node
 /* The nearest entries become the pool. */
 LOOP_INLINE uint32_t LOOP_NAME(enter_table)(const struct graph *graph,
                                             const struct graph_query *query, uint32_t wanted,
-                                            uint32_t node_end, bool augmented,
-                                            struct graph_scratch *scratch)
+                                            uint32_t node_end, struct graph_scratch *scratch)
 {
     const struct graph_entries *entries = atomic_load_acquire_pointer(&graph->entries);
     uint32_t count = 0;
     if (entries == NULL) return 0;
     for (uint32_t i = 0; i < entries->count; i++) {
-        float distance;
         if (entries->nodes[i] >= node_end) continue;
-        if (augmented) distance = LOOP_NAME(measure_node)(graph, query, entries->nodes[i], true);
-        else
-            distance = LOOP_NAME(measure)(graph, query,
-                                          entries->codes + (size_t)i * graph->codes.stride);
+        const float distance = LOOP_NAME(measure)(graph, query,
+                                                  entries->codes + (size_t)i * graph->codes.stride);
         (void)LOOP_NAME(pool_insert)(scratch->distances, scratch->nodes, &count, wanted, distance,
                                      entries->nodes[i]);
     }
@@ -151,7 +142,7 @@ LOOP_INLINE uint32_t LOOP_NAME(expand)(const struct graph *graph, const struct g
         }
         const float limit = count == ef ? scratch->distances[ef - 1] : INFINITY;
         for (uint32_t i = 0; i < seen_count; i++) {
-            const float distance = LOOP_NAME(measure_node)(graph, query, seen[i], query->augmented);
+            const float distance = LOOP_NAME(measure_node)(graph, query, seen[i]);
             if (!(distance < limit)) continue;
             found_distances[found] = distance;
             found_nodes[found++] = seen[i];
@@ -188,9 +179,7 @@ static LOOP_TARGET RACY_READS uint32_t LOOP_NAME(descend)(const struct graph *gr
     const struct graph_effort effort = {.ef = 1};
     const struct graph_layer *layer = &layers->layers[layers->count - 1];
     uint32_t *found = &scratch->nodes[0];
-    if (LOOP_NAME(enter_table)(&layer->graph, query, 1, layer->count, query->augmented, scratch) ==
-        0)
-        return 0;
+    if (LOOP_NAME(enter_table)(&layer->graph, query, 1, layer->count, scratch) == 0) return 0;
     for (;; layer--) {
         *found &= ~LOOP_EXPANDED;
         (void)LOOP_NAME(visit)(scratch, *found);
@@ -204,7 +193,7 @@ static LOOP_TARGET RACY_READS uint32_t LOOP_NAME(descend)(const struct graph *gr
 
 /* The nodes that a walk begins with become the pool. */
 LOOP_INLINE uint32_t LOOP_NAME(enter)(const struct graph *graph, const struct graph_query *query,
-                                      const struct graph_effort *effort, bool augmented,
+                                      const struct graph_effort *effort,
                                       struct graph_scratch *scratch)
 {
     const uint32_t wanted = effort->ef < GRAPH_ENTERED ? effort->ef : GRAPH_ENTERED;
@@ -215,7 +204,7 @@ LOOP_INLINE uint32_t LOOP_NAME(enter)(const struct graph *graph, const struct gr
             if (count != 0) return count;
         }
     }
-    return LOOP_NAME(enter_table)(graph, query, wanted, scratch->node_end, augmented, scratch);
+    return LOOP_NAME(enter_table)(graph, query, wanted, scratch->node_end, scratch);
 }
 
 LOOP_INLINE void LOOP_NAME(fetch_hop)(const struct graph *graph, uint32_t node)
@@ -232,7 +221,7 @@ static LOOP_TARGET RACY_READS uint32_t LOOP_NAME(walk_edges)(const struct graph 
 {
     const uint32_t ef = effort->ef, keep = effort->keep;
     const bool bounded = effort->stretch > 0 && !graph->inner_product;
-    uint32_t count = LOOP_NAME(enter)(graph, query, effort, false, scratch);
+    uint32_t count = LOOP_NAME(enter)(graph, query, effort, scratch);
     uint32_t cursor = 0, kept = 0;
     uint64_t hops = 0;
     uint32_t next = UINT32_MAX;
@@ -313,7 +302,7 @@ static LOOP_TARGET RACY_READS uint32_t LOOP_NAME(walk_codes)(const struct graph 
                                                              const struct graph_effort *effort,
                                                              struct graph_scratch *scratch)
 {
-    uint32_t count = LOOP_NAME(enter)(graph, query, effort, query->augmented, scratch);
+    uint32_t count = LOOP_NAME(enter)(graph, query, effort, scratch);
     for (uint32_t i = 0; i < count; i++) (void)LOOP_NAME(visit)(scratch, scratch->nodes[i]);
     count = LOOP_NAME(expand)(graph, query, effort, scratch->node_end, count, scratch);
     uint32_t kept = 0;
@@ -330,6 +319,6 @@ static LOOP_TARGET RACY_READS uint32_t LOOP_NAME(walk_codes)(const struct graph 
 static LOOP_TARGET RACY_READS float
 LOOP_NAME(distance)(const struct graph *graph, const struct graph_query *query, uint32_t node)
 {
-    return LOOP_NAME(measure_node)(graph, query, node, query->augmented);
+    return LOOP_NAME(measure_node)(graph, query, node);
 }
 #endif

@@ -47,11 +47,6 @@ void graph_point_load(const struct graph *graph, const struct graph_worker *work
     out->square = length * length;
     out->product = out->scale * (float)graph->kernels->u7_dot(worker->ones, out->code, graph->size);
     out->total = (float)graph->dim * out->low + out->product;
-    out->aux = 0;
-    if (graph->norms != NULL) {
-        const float rest = graph->norm_max - graph->norms[node];
-        out->aux = graph->unit * sqrtf(rest > 0 ? rest : 0);
-    }
 }
 
 float graph_point_distance(const struct graph *graph, const struct graph_point *a,
@@ -59,8 +54,8 @@ float graph_point_distance(const struct graph *graph, const struct graph_point *
 {
     const float dot = (float)graph->kernels->u7_dot(a->code, b->code, graph->size);
     const float product = a->low * b->total + b->low * a->product + a->scale * b->scale * dot;
-    const float extra = a->aux - b->aux;
-    return a->square + b->square - 2 * product + extra * extra;
+    if (graph->inner_product) return -2 * product;
+    return a->square + b->square - 2 * product;
 }
 
 void graph_points_sort(struct graph_point *points, uint32_t count)
@@ -111,6 +106,8 @@ uint32_t graph_prune(const struct graph *graph, struct graph_point *points, uint
     const uint32_t looked = count < GRAPH_FILL_LOOKED ? count : GRAPH_FILL_LOOKED;
     for (uint32_t pass = 0; pass < COUNT_OF(graph_fill_alphas); pass++) {
         const float alpha = graph_fill_alphas[pass];
+        /* Minus products: alpha would mean the opposite of what it means for distances. */
+        if (graph->inner_product && !isinf(alpha)) continue;
         for (uint32_t i = 0; i < looked && used < GRAPH_SLOTS; i++) {
             if (points[i].rank != GRAPH_REFUSED) continue;
             if (!isinf(alpha) && graph_occluded(graph, &points[i], taken, used, alpha)) continue;

@@ -22,7 +22,6 @@ enum {
 struct graph_point {
     const uint8_t *code;
     float low, scale, product, total, square; /* In units of unit. */
-    float aux;                                /* IP: extra coordinate, else 0. */
     float distance;                           /* To the node whose row it is for. */
     uint32_t node;
     uint32_t rank; /* enum graph_edge */

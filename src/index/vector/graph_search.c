@@ -77,7 +77,6 @@ omendb_status graph_query_begin(struct graph_query *query, const struct graph *g
     graph->search->digitize(query, graph->size, graph->bits);
     query->length_weight = graph->unit * graph->unit;
     query->product_weight = -2 * query->step * graph->unit;
-    query->augmented = false;
     if (graph->inner_product) query->square = query->length_weight = 0;
     return OMENDB_OK;
 }
@@ -96,12 +95,7 @@ omendb_status graph_query_begin_node(struct graph_query *query, const struct gra
     query->length_weight = graph->unit * graph->unit;
     query->product_weight = -2 * query->step * graph->unit;
     query->square = query->length_weight * (header->length * header->length);
-    query->augmented = graph->inner_product && graph->norms != NULL;
-    query->aux = 0;
-    if (query->augmented) {
-        const float rest = graph->norm_max - graph->norms[node];
-        query->aux = graph->unit * sqrtf(rest > 0 ? rest : 0);
-    }
+    if (graph->inner_product) query->square = query->length_weight = 0;
     return OMENDB_OK;
 }
 

@@ -31,8 +31,6 @@ struct graph_query { /* {0} to begin with; may be used for one graph after anoth
     float length_weight;         /* distance = square + length_weight * length^2 */
     float product_weight;        /*     + product_weight * (low * sum + scale * <code, digits>) */
     float table_step, table_low; /* <q, c> = table_low + table_step * sum of entries */
-    bool augmented;              /* IP, building: + (aux - the node's extra coordinate)^2. */
-    float aux;
     uint8_t *memory;
     size_t memory_size;
 };
@@ -85,7 +83,7 @@ omendb_status graph_query_begin(struct graph_query *query, const struct graph *g
                                 const struct rotation *rotation, const float *centre,
                                 const float *vector, omendb_error *err);
 
-/* A stored node as query (its code; for IP in the augmented space). NOMEM. */
+/* A stored node as query (its code). NOMEM. */
 omendb_status graph_query_begin_node(struct graph_query *query, const struct graph *graph,
                                      uint32_t node, omendb_error *err);
 
@@ -102,8 +100,7 @@ void graph_scratch_forget(struct graph_scratch *scratch);
 uint32_t graph_search(const struct graph *graph, const struct graph_query *query,
                       const struct graph_effort *effort, struct graph_scratch *scratch);
 
-/* Squared distance in the frame, in units of unit^2 (IP: minus the product, doubled; augmented when
- * the query is). */
+/* Squared distance in the frame, in units of unit^2 (IP: minus the product, doubled). */
 float graph_distance(const struct graph *graph, const struct graph_query *query, uint32_t node);
 
 #endif /* INDEX_VECTOR_GRAPH_SEARCH_H */

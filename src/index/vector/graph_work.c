@@ -14,7 +14,7 @@ enum {
     WORK_RECODE_HOLDS = 64, /* Holds of a piece. */
     WORK_WINDOW = 1 << 20,  /* Nodes that are shuffled together. */
     WORK_REACH_ROUNDS = 20,
-    WORK_NODES_HOLD = 4096, /* Nodes whose flags or norms are read in one hold. */
+    WORK_NODES_HOLD = 4096, /* Nodes whose flags are read in one hold. */
     WORK_EF = 100,          /* ef_construction up to 200,000 nodes, */
     WORK_EF_MORE = 80       /* and so much more at a million. */
 };
@@ -112,7 +112,7 @@ static omendb_status work_recode(struct graph_work *work, omendb_error *err)
     return status;
 }
 
-/* What the work needs and an open didn't read: codes, links, who is held, norms. */
+/* What the work needs and an open didn't read: codes, links, who is held. */
 static omendb_status work_load(struct graph_work *work, omendb_error *err)
 {
     struct graph_index *graph = work->graph;
@@ -130,8 +130,6 @@ static omendb_status work_load(struct graph_work *work, omendb_error *err)
             uint32_t flags = 0;
             status = collection_node_flags(graph->collection, graph->field, node, &flags, err);
             if ((flags & NODE_HELD) != 0) graph_range_set(&graph->held, node);
-            if (graph->norms.base != NULL && graph_index_coded(graph, node))
-                ((float *)(void *)graph->norms.base)[node] = graph_index_norm(graph, node);
         }
         host_unlock(work->host);
         TRY(status);
@@ -412,27 +410,6 @@ static omendb_status work_batch_take(struct graph_work *work, uint32_t wanted, u
     return status;
 }
 
-/* IP: the extra coordinate is what is missing to the longest vector. */
-static omendb_status work_raise_norm(struct graph_work *work, omendb_error *err)
-{
-    struct graph_index *graph = work->graph;
-    const float *norms = graph->graph.norms;
-    float most = graph->state.norm_max;
-    for (uint32_t i = 0; norms != NULL && i < work->batch_count; i++) {
-        if (norms[work->batch[i]] > most) most = norms[work->batch[i]];
-    }
-    if (!(most > graph->state.norm_max)) return OMENDB_OK;
-    host_lock(work->host);
-    const omendb_status status = graph_index_prepare_state(graph, err);
-    if (status == OMENDB_OK) {
-        graph->state.norm_max = graph->graph.norm_max = most;
-        graph_index_store(graph);
-        host_changed(work->host);
-    }
-    host_unlock(work->host);
-    return status;
-}
-
 static omendb_status work_batch_linked(struct graph_work *work, omendb_error *err)
 {
     struct graph_index *graph = work->graph;
@@ -471,7 +448,6 @@ static omendb_status work_insert(struct graph_work *work, uint32_t begin, omendb
     TRY(work_batch_take(work, work_batch_size(work, begin), &at, err));
     if (work->batch_count != 0) {
         const struct graph_change_options options = graph_work_options(work);
-        TRY(work_raise_norm(work, err));
         TRY(graph_plan_insert(&graph->graph, work->batch, work->batch_count, &options, &work->plan,
                               err));
         TRY(graph_apply_plan(work, err));

@@ -371,12 +371,13 @@ omendb_status vector_index_verify(struct collection *collection, uint32_t field,
     if (scratch == NULL) return fail(err, OMENDB_ERR_NOMEM, "codes: verify");
     const uint32_t node_count = atomic_load_acquire_u32(&collection->vectors[field].node_count);
     const uint64_t rows = array_capacity(index->rows);
-    for (uint32_t node = 0; node < node_count && node < rows; node++) {
+    omendb_status status = OMENDB_OK;
+    for (uint32_t node = 0; status == OMENDB_OK && node < node_count && node < rows; node++) {
         char text[160];
         omendb_error cause = {0};
         uint32_t head = SLOT_NONE;
         const void *vector = NULL;
-        omendb_status status = collection_node_head(collection, field, node, &head, &cause);
+        status = collection_node_head(collection, field, node, &head, &cause);
         if (status == OMENDB_OK && head == SLOT_NONE) continue;
         const uint8_t *row = NULL;
         if (status == OMENDB_OK)
@@ -386,10 +387,13 @@ omendb_status vector_index_verify(struct collection *collection, uint32_t field,
             if (row == NULL && cause.status == OMENDB_OK) continue; /* No code: no bound. */
             status = cause.status;
         }
-        if (status != OMENDB_OK) {
+        if (status == OMENDB_ERR_CORRUPT) {
             (void)snprintf(text, sizeof text, "codes: field %u, node %u: %.100s", field, node,
                            cause.message);
             problem(context, text);
+            status = OMENDB_OK;
+        } else if (status != OMENDB_OK) {
+            if (err != NULL) *err = cause;
         } else if (vector != NULL && !codes_verify_row(&index->codes, vector, row, scratch)) {
             (void)snprintf(text, sizeof text, "codes: field %u, node %u: error bound too small",
                            field, node);
@@ -397,6 +401,7 @@ omendb_status vector_index_verify(struct collection *collection, uint32_t field,
         }
     }
     alloc_free(scratch);
+    TRY(status);
     struct graph_index *graph = graph_index_of(collection, field);
     return graph != NULL ? graph_index_verify(graph, true, problem, context, err) : OMENDB_OK;
 }

@@ -91,7 +91,7 @@ omendb_status vector_index_check(void *context, struct collection *collection, b
                                  void *problem_context, omendb_error *err);
 
 /* Compares the code of every node that has slots with its vector; calls problem() for each that
- * claims too much. Writer lock. NOMEM; unreadable blocks are problems. */
+ * claims too much. Writer lock. Damaged blocks are problems. NOMEM, IO. */
 omendb_status vector_index_verify(struct collection *collection, uint32_t field,
                                   void (*problem)(void *context, const char *text), void *context,
                                   omendb_error *err);

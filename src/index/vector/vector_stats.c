@@ -103,8 +103,7 @@ static uint64_t stats_memory(const struct graph_index *graph)
     const bool edges = atomic_load_acquire_u32(&graph->graph.edges_ready) != 0;
     const uint64_t nodes = atomic_load_acquire_u32(&store->node_count);
     return graph->dead.committed + graph->freed.committed + graph->held.committed +
-           graph->queued.committed + graph->norms.committed +
-           (edges ? nodes * graph->graph.edge_size : 0);
+           graph->queued.committed + (edges ? nodes * graph->graph.edge_size : 0);
 }
 
 omendb_status vector_stats_write(void *context, const struct collection *collection, uint32_t field,
