@@ -80,7 +80,8 @@ class Peer:
 
 class OmenDB(Peer):
     name, package, module = "omendb", "omendb", "omendb"
-    efforts = ("default", *EFFORTS)
+    # Beam widths, and wanted recalls (below 1): what the database itself makes of them.
+    efforts = ("default", *EFFORTS, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995)
     profile = None  # The kind of index; None: what a field gets that says nothing.
 
     @classmethod
@@ -131,10 +132,20 @@ class OmenDB(Peer):
     def load(self, folder, rows, for_changes=False):
         self._open(folder, **({"durability": "interval"} if for_changes else {}))
         self.docs = self.db.collection("v")
+        while not for_changes and self._state() == "loading":  # Codes of edges, in the background.
+            time.sleep(0.01)
+
+    def _state(self):
+        index = self.db.stats()["collections"][0]["vectors"][0].get("index") or {}
+        walking = index.get("walk") == "edges" or index.get("profile") != "fast" or self.dim <= 32
+        return "ready" if walking or not index.get("indexed") else "loading"
 
     def search(self, queries, k, effort):
         if effort == "default":
             return self.docs.search(queries, k=k, threads=self.threads, documents=False)
+        if isinstance(effort, float):
+            return self.docs.search(queries, k=k, recall=effort, threads=self.threads,
+                                    documents=False)
         return self.docs.search(queries, k=k, ef=max(k, effort), threads=self.threads,
                                 documents=False)
 

@@ -231,7 +231,7 @@ static omendb_status named(const struct array *array, uint32_t block, omendb_sta
 /* Under load_mutex: the refs of the absent blocks from `block` on that one read can bring in: they
  * lie one behind the other in the file, or are all holes. At least one, at most `max`. */
 static omendb_status adjacent_find(struct array *array, uint32_t block, uint32_t max,
-                              struct block_ref *refs, uint32_t *count, omendb_error *err)
+                                   struct block_ref *refs, uint32_t *count, omendb_error *err)
 {
     const uint32_t end = atomic_load_acquire_u32(&array->block_count);
     uint32_t found = 1;

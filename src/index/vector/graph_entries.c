@@ -131,12 +131,13 @@ omendb_status graph_entries_choose(const struct graph *graph, const atomic_u64 *
         } else {
             const uint32_t count = entries_hubs(graph, linked, degrees, node_end,
                                                 wanted * ENTRIES_CANDIDATES, hubs);
-            if (wanted > count) wanted = count;
+            if (wanted > count) wanted = count; /* Some may have died since they were counted. */
             for (uint32_t i = 0; i < count; i++)
                 graph_point_load(graph, worker, hubs[i], &points[i]);
             entries_spread(graph, points, count, wanted);
             for (uint32_t i = 0; i < wanted; i++) hubs[i] = points[i].node;
-            status = graph_entries_make(graph, hubs, wanted, out, err);
+            *out = NULL;
+            if (wanted != 0) status = graph_entries_make(graph, hubs, wanted, out, err);
         }
     }
     alloc_free(points);

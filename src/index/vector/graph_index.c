@@ -273,7 +273,9 @@ omendb_status graph_tail_advance(struct graph_index *graph, uint32_t count, cons
     struct graph_tail *tail = atomic_load_relaxed_pointer(&graph->tail);
     const uint32_t begin = atomic_load_relaxed_u32(&tail->begin);
     assert(count <= atomic_load_relaxed_u32(&tail->end) - begin);
-    if (kept_count == count) return OMENDB_OK;
+    if (kept_count == count &&
+        (count == 0 || memcmp(tail->nodes + begin, kept, count * sizeof *kept) == 0))
+        return OMENDB_OK;
     if (kept_count != 0) TRY(graph_tail_replace(graph, begin + count, kept, kept_count, 1, err));
     /* The old tail is still there: retired things go at the next commit or checkpoint, and the
      * writer lock is ours. */
@@ -401,6 +403,10 @@ void graph_index_node_freed(struct graph_index *graph, uint32_t node)
     graph_range_set(&graph->freed, node);
     (void)atomic_add_u32(&graph->freed_count, 1);
     (void)atomic_add_u32(&graph->dead_count, 1);
+    uint32_t flags = 0; /* They were just written or read. */
+    if (collection_node_flags(graph->collection, graph->field, node, &flags, NULL) == OMENDB_OK &&
+        (flags & NODE_LINKED) != 0)
+        (void)atomic_add_u32(&graph->dead_linked, 1);
 }
 
 bool graph_index_coded(const struct graph_index *graph, uint32_t node)

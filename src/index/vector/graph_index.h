@@ -123,6 +123,7 @@ struct graph_index {
     struct graph_range edges;
     atomic_u32 freed_count;
     atomic_u32 dead_count;
+    atomic_u32 dead_linked; /* Dead and LINKED. Others died while a batch was half done. */
 
     struct graph_work *work; /* Of the index thread. */
 

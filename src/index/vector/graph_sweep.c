@@ -64,9 +64,11 @@ static omendb_status sweep_begin(struct graph_work *work, omendb_error *err)
     if (!alloc_grow(&work->swept, &work->swept_capacity, words, sizeof *work->swept))
         return graph_work_no_memory(err);
     const atomic_u64 *freed = (const void *)graph->freed.base;
+    host_lock(work->host); /* A node that is dead and not yet freed would be released too early. */
     for (size_t i = 0; i < words; i++)
         work->swept[i] = atomic_load_relaxed_u64(&graph->graph.dead[i]) &
                          ~atomic_load_relaxed_u64(&freed[i]);
+    host_unlock(work->host);
     work->sweep_at = 0;
     work->sweep_end = count;
     work->sweeping = true;
@@ -82,7 +84,10 @@ static omendb_status sweep_release_one(struct graph_index *graph, uint32_t node,
     TRY(collection_node_flags(graph->collection, graph->field, node, &flags, err));
     if (node < array_capacity(graph->links)) TRY(graph_apply_row(graph, &row, &mask, err));
     TRY(collection_node_release(graph->collection, graph->field, node, err));
-    if ((flags & NODE_LINKED) != 0) graph->state.linked--;
+    if ((flags & NODE_LINKED) != 0) {
+        graph->state.linked--;
+        (void)atomic_sub_u32(&graph->dead_linked, 1);
+    }
     graph_index_store_linked(graph);
     graph_range_clear(&graph->held, node);
     graph_range_clear(&graph->dead, node);
@@ -134,10 +139,12 @@ omendb_status graph_sweep_piece(struct graph_work *work, omendb_error *err)
     }
     /* Nodes that were linked since the sweep began found no dead ones: rows beyond its end are
      * clean. The entries are the last that might lead to them. */
+    host_lock(work->host);
+    graph->state.finished = 0; /* Reach is proved anew. Stored with the entries. */
+    host_unlock(work->host);
     TRY(graph_work_entries_choose(work, err));
     TRY(sweep_release(work, err));
     work->sweeping = false;
-    graph->state.finished = 0; /* Reach is proved anew; stored with it. */
     (void)atomic_add_u32(&graph->sweeps, 1);
     return OMENDB_OK;
 }

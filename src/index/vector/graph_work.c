@@ -15,8 +15,8 @@ enum {
     WORK_WINDOW = 1 << 20,  /* Nodes that are shuffled together. */
     WORK_REACH_ROUNDS = 20,
     WORK_NODES_HOLD = 4096, /* Nodes whose flags are read in one hold. */
-    WORK_EF = 100,          /* ef_construction up to 200,000 nodes, */
-    WORK_EF_MORE = 80       /* and so much more at a million. */
+    WORK_EF = 150,          /* ef_construction up to 200,000 nodes, */
+    WORK_EF_MORE = 50       /* and so much more at a million. */
 };
 
 #define WORK_EF_NODES 200000.0
@@ -421,7 +421,10 @@ static omendb_status work_batch_linked(struct graph_work *work, omendb_error *er
              i++, at++) {
             status = collection_node_mark(graph->collection, graph->field, work->batch[at],
                                           NODE_HELD | NODE_LINKED, 0, err);
-            if (status == OMENDB_OK) graph->state.linked++;
+            if (status != OMENDB_OK) break;
+            graph->state.linked++;
+            if (graph_range_bit(&graph->dead, work->batch[at])) /* It died meanwhile. */
+                (void)atomic_add_u32(&graph->dead_linked, 1);
         }
         if (graph_index_prepare_state(graph, NULL) == OMENDB_OK) graph_index_store_linked(graph);
         host_changed(work->host);

@@ -12,7 +12,7 @@
 enum {
     VECTOR_LOAD_MAX = 64 << 20, /* Bytes that a query brings in rather than scan; about 20 ms. */
     VECTOR_KEEP_MIN = 12,
-    VECTOR_KEEP_MORE = 3, /* Candidates beyond k: their codes' order isn't quite the true one. */
+    VECTOR_KEEP_MORE = 2, /* Candidates beyond k: their codes' order isn't quite the true one. */
     VECTOR_WIDEN_ROUNDS = 3,
     VECTOR_RANDOM_COST = 4, /* A byte at a random place costs so many of a scan; measured 4 to 8. */
     VECTOR_SEEN_BITS = 4096 /* Of the sieve that keeps a node from being listed twice. */

@@ -11,7 +11,7 @@ static const float stats_recalls[] = {0.90f, 0.95f, 0.99f};
 static uint64_t stats_indexed(const struct graph_index *graph, uint64_t live)
 {
     const uint64_t linked = atomic_load_acquire_u32(&graph->linked);
-    const uint64_t dead = atomic_load_acquire_u32(&graph->dead_count);
+    const uint64_t dead = atomic_load_acquire_u32(&graph->dead_linked);
     const uint64_t indexed = linked > dead ? linked - dead : 0;
     return indexed < live ? indexed : live;
 }
