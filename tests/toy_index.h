@@ -1,7 +1,7 @@
 /* toy_index.h - the smallest index that works in the background: it remembers a checksum of every
  * vector in a row keyed by node, in pieces of a few nodes, and gives up what was freed.
  *
- *     row of a node    {linked u64, checksum of the vector u64}, in an array of kind TOY_KIND
+ *     row of a node    {linked u64, checksum of the vector u64}, in a hot array of kind TOY_KIND
  *
  * Invariants, whenever the writer lock isn't held and after every crash (toy_verify):
  *   1. a node is HELD and LINKED exactly when its row says linked,
@@ -18,11 +18,13 @@
 #include "base/checksum.h"
 #include "store/host.h"
 
-enum { TOY_KIND = 63 };
+enum { TOY_KIND = ARRAY_GRAPH_LINKS }; /* A hot one. */
 
 struct toy_row {
     uint64_t linked, checksum;
+    uint64_t unused[14];
 };
+_Static_assert(sizeof(struct toy_row) == 128, "toy_row");
 
 struct toy {
     uint32_t piece; /* Nodes of one call. */
@@ -48,8 +50,8 @@ static inline omendb_status toy_attach(void *context, struct collection *collect
     for (uint32_t f = 0; f < collection->schema->vectors_count; f++) {
         struct array *rows = collection_derived(collection, f, TOY_KIND);
         if (rows == NULL)
-            TRY(collection_add_derived(collection, f, TOY_KIND, sizeof(struct toy_row), false,
-                                       &rows, err));
+            TRY(collection_add_derived(collection, f, TOY_KIND, sizeof(struct toy_row), true, &rows,
+                                       err));
     }
     return OMENDB_OK;
 }
@@ -79,7 +81,7 @@ static inline omendb_status toy_node_do(struct collection *collection, uint32_t 
     TRY(array_prepare(rows, node, err));
     if ((flags & NODE_FREE) == 0) {
         TRY(collection_vector(collection, field, node, &vector, err));
-        row = (struct toy_row){1, toy_checksum(collection, field, vector)};
+        row = (struct toy_row){.linked = 1, .checksum = toy_checksum(collection, field, vector)};
         TRY(collection_node_mark(collection, field, node, NODE_HELD | NODE_LINKED, 0, err));
     } else {
         TRY(collection_node_release(collection, field, node, err));

@@ -166,7 +166,8 @@ omendb_status array_load_range(struct array *array, uint32_t first, uint32_t cou
 /* The same for all, so that array_at() may be used everywhere. */
 omendb_status array_load_all(struct array *array, omendb_error *err);
 
-/* Is there content for the block, here or in the file? Writer. */
+/* Is there content for the block, here or in the file? A hot block that the checkpoint under way
+ * writes for the first time doesn't count yet. Writer. */
 bool array_block_present(struct array *array, uint32_t block);
 
 /* Forgets a block's content: it becomes a hole (prepared before). Readers of a hot array may see

@@ -74,7 +74,7 @@ class Index(CliTest):
         done = self.json("index", self.db, "docs", "--profile", "compact", "--field", "v")
         self.assertEqual(done["fields"]["v"]["profile"], "compact")
         self.assertEqual(self.explain("--ef", "50")["walk"], "codes")
-        self.assertIn("v:8:f32:l2:compact", self.run_cli("list", self.db).stdout)
+        self.assertIn("v:40:f32:l2:compact", self.run_cli("list", self.db).stdout)
         self.run_cli("index", self.db, "docs", "--profile", "slow", code=USAGE)
         self.run_cli("index", self.db, "docs", "--field", "v", code=USAGE)
         self.run_cli("index", self.db, "docs", "--profile", "fast", "--field", "w", code=FAILURE)

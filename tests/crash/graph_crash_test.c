@@ -1,6 +1,7 @@
 /* A graph on a disk that crashes: during building, growth, deletion, checkpoints and opening. After
  * each crash everything acknowledged is found, by scans and by the graph, and the graph goes on. */
 #include "graph_help.h"
+#include "index/vector/graph_work_inner.h"
 #include "sim/vfs_sim.h"
 #include "store/store_inner.h"
 
@@ -113,8 +114,41 @@ static void a_graph_survives_crashes_at_any_moment(void)
     CHECK(outcome.pending_there > 0 && outcome.pending_lost > 5);
 }
 
+/* Who dies while a sweep is under way has a row that leads to those who leave at its end. */
+static void numbers_come_back_when_no_row_leads_to_them(void)
+{
+    enum { ALL = 5600, LATE = 5000, FIRST_PIECE = 4096 };
+    struct sim *sim = sim_create(1);
+    bool more = true;
+    world_init(&w, sim_vfs(sim), "/disk/sweep.omen", OMENDB_L2, 4, 64);
+    world_open(&w);
+    for (uint32_t id = 0; id < ALL; id++) world_put(&w, id, id);
+    world_commit(&w);
+    world_work(&w);
+    CHECK(world_linked(&w) == ALL);
+    for (uint32_t id = 0; id < LATE; id += 6) world_delete(&w, id);
+    world_commit(&w);
+    for (uint32_t id = LATE; id < ALL; id += 2) world_delete(&w, id);
+    OK(store_checkpoint(w.store, &err)); /* Frees the first ones. */
+    world_commit(&w);
+    const struct graph_work *work = graph_index_of(w.collection, 0)->work;
+    while (more && !(work->sweeping && work->sweep_at == FIRST_PIECE))
+        OK(store_index_work(w.store, &more, &err));
+    CHECK(more);
+    OK(store_checkpoint(w.store, &err)); /* Frees the late ones. */
+    CHECK(work->sweeping && work->sweep_at == FIRST_PIECE);
+    while (work->sweeping) OK(store_index_work(w.store, &more, &err));
+    world_verify(&w);
+    world_work(&w);
+    world_verify(&w);
+    world_look(&w);
+    world_end(&w);
+    sim_destroy(sim);
+}
+
 static const struct test tests[] = {
     {"a_graph_survives_crashes_at_any_moment", a_graph_survives_crashes_at_any_moment},
+    {"numbers_come_back_when_no_row_leads_to_them", numbers_come_back_when_no_row_leads_to_them},
     {NULL, NULL},
 };
 

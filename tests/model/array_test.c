@@ -99,7 +99,7 @@ static void drop_one(uint32_t block)
     OK(array_prepare(&bench.array, (uint64_t)block * bench.per_block, &err));
     array_drop_block(&bench.array, block);
     memset(bench.now + (size_t)block * BLOCK_SIZE, 0, BLOCK_SIZE);
-    bench.hole[block] = true;
+    bench.hole[block] = !bench.hot; /* A hot one reads as zeros at once. */
     CHECK(!array_block_present(&bench.array, block));
 }
 
@@ -233,7 +233,7 @@ static void live(uint32_t stride, bool hot, uint32_t rounds, uint32_t blocks, ui
     grow_to((uint64_t)blocks * bench.per_block - 1);
     for (uint32_t round = 0; round < rounds; round++) {
         write_some(1 + random_below(&bench.seed, 40));
-        for (uint32_t i = 0; !hot && i < 3; i++)
+        for (uint32_t i = 0; i < 3; i++)
             drop_one(random_below(&bench.seed, blocks_of(bench.count)));
         const uint32_t dice = random_below(&bench.seed, 10);
         checkpoint(dice < 7, dice % 2 == 0 ? bench.space.map.end / 2 : 0);
@@ -432,6 +432,85 @@ static void a_flipped_bit_in_any_block_is_found(void)
     }
 }
 
+/* Blocks that are dropped while a checkpoint is under way: it writes what they were. */
+static void a_dropped_hot_block_gives_its_memory_and_its_place_back(void)
+{
+    bench_open(128, true, 91);
+    grow_to(20 * (uint64_t)bench.per_block);
+    for (uint64_t i = 0; i < bench.count; i += 7) write_one(i);
+    quiet_checkpoint(0);
+    for (uint64_t i = 0; i < bench.count; i += 70) write_one(i);
+    for (int durable = 0; durable < 2; durable++) {
+        struct buffer record = {0};
+        const uint64_t memory = array_memory_bytes(&bench.array);
+        freeze();
+        drop_one(3 + 4 * (uint32_t)durable);
+        OK(array_write_frozen(&bench.array, &err));
+        drop_one(4 + 4 * (uint32_t)durable);
+        OK(array_encode(&bench.array, &record, &err));
+        thaw(&record, durable != 0);
+        if (durable != 0) image_is_whole(&bench.record, bench.frozen, bench.frozen_count);
+        CHECK(array_memory_bytes(&bench.array) == memory - 2 * BLOCK_SIZE);
+        compare(&bench.array, bench.now, bench.count);
+        memcpy(bench.content_before, bench.frozen, 20 * (size_t)BLOCK_SIZE);
+        bench.count_before = bench.frozen_count;
+    }
+    quiet_checkpoint(0);
+    CHECK(array_stored_bytes(&bench.array) == 16 * (uint64_t)BLOCK_SIZE);
+    write_one(3 * (uint64_t)bench.per_block + 1); /* Used again. */
+    quiet_checkpoint(0);
+    CHECK(array_stored_bytes(&bench.array) == 17 * (uint64_t)BLOCK_SIZE);
+    CHECK(array_memory_bytes(&bench.array) == 17 * (uint64_t)BLOCK_SIZE);
+    reopen();
+    compare(&bench.array, bench.now, bench.count);
+    bench_close();
+}
+
+/* Reads of long runs bring in what single ones do: holes, blocks that lie elsewhere in the file,
+ * leaves; and a damaged block costs only itself. */
+static void hot_blocks_are_loaded_in_runs(void)
+{
+    enum { COUNT = 300 };
+    bench_open(65536, true, 101);
+    grow_to(COUNT);
+    for (uint64_t i = 0; i < COUNT; i++)
+        if (i % 40 < 30) write_one(i);
+    quiet_checkpoint(0);
+    for (uint64_t i = 50; i < COUNT; i += 9) write_one(i); /* Out of order in the file. */
+    quiet_checkpoint(0);
+    for (uint32_t round = 0; round < 30; round++) {
+        reopen();
+        for (uint32_t i = 0; i < round % 4; i++) write_some(10);
+        for (uint32_t i = 0; i < round % 7; i++)
+            OK(array_load_range(&bench.array, random_below(&bench.seed, COUNT + 20),
+                                random_below(&bench.seed, 60), &err));
+        if (round % 3 == 0) OK(array_load_all(&bench.array, &err));
+        compare(&bench.array, bench.now, bench.count);
+    }
+    reopen();
+    OK(array_load_range(&bench.array, 0, 10, &err));
+    struct block_ref ref = bench.array.refs[20];
+    uint8_t byte = 0;
+    size_t got = 0;
+    OK(file_read(bench.space.file, (uint64_t)ref.block * BLOCK_SIZE + 5, &byte, 1, &got, &err));
+    byte ^= 16;
+    OK(file_write(bench.space.file, (uint64_t)ref.block * BLOCK_SIZE + 5, &byte, 1, &err));
+    FAILS(OMENDB_ERR_CORRUPT, array_load_range(&bench.array, 0, COUNT, &err));
+    CHECK(strstr(err.message, "elements 20 to 20") != NULL);
+    FAILS(OMENDB_ERR_CORRUPT, array_load_all(&bench.array, &err));
+    for (uint64_t i = 0; i < COUNT; i++) {
+        omendb_error local = {0};
+        const void *element = array_read(&bench.array, i, &local);
+        CHECK((local.status == OMENDB_ERR_CORRUPT) == (i == 20));
+        CHECK(element == NULL ? i == 20 : memcmp(element, bench.now + place(i), 65536) == 0);
+    }
+    byte ^= 16;
+    OK(file_write(bench.space.file, (uint64_t)ref.block * BLOCK_SIZE + 5, &byte, 1, &err));
+    OK(array_load_all(&bench.array, &err));
+    compare(&bench.array, bench.now, bench.count);
+    bench_close();
+}
+
 static const struct test tests[] = {
     {"a_hot_array_is_its_model_through_checkpoints", a_hot_array_is_its_model_through_checkpoints},
     {"a_cold_array_is_its_model_through_checkpoints",
@@ -445,6 +524,9 @@ static const struct test tests[] = {
     {"a_late_reader_does_not_revive_a_dropped_block",
      a_late_reader_does_not_revive_a_dropped_block},
     {"a_flipped_bit_in_any_block_is_found", a_flipped_bit_in_any_block_is_found},
+    {"a_dropped_hot_block_gives_its_memory_and_its_place_back",
+     a_dropped_hot_block_gives_its_memory_and_its_place_back},
+    {"hot_blocks_are_loaded_in_runs", hot_blocks_are_loaded_in_runs},
     {0},
 };
 

@@ -301,6 +301,46 @@ static void compaction_tells_of_vectors_that_moved(void)
     remove_store(name);
 }
 
+/* Blocks of a hot array, whose nodes nobody uses or holds, become holes. */
+static void rows_of_released_nodes_give_their_blocks_back(void)
+{
+    enum { COUNT = 8192, LEFT = 100, BLOCKS = COUNT / (BLOCK_SIZE / sizeof(struct toy_row)) };
+    toy_begin(COUNT);
+    struct store *store = toy_open(false, true);
+    hold_thread(store);
+    struct collection *collection = live_create(store, "c");
+    put_range(store, collection, 0, COUNT, 0);
+    work_all(store);
+    OK(store_checkpoint(store, &err));
+    const uint64_t memory = live_stat(store, "memory_bytes");
+    CHECK(live_stat(store, "stored_bytes_derived") == BLOCKS * BLOCK_SIZE);
+    delete_range(store, collection, LEFT, COUNT);
+    for (uint64_t round = 0; round < 8; round++) {
+        if (round == 4) {
+            CHECK(live_stat(store, "stored_bytes_derived") == BLOCKS * BLOCK_SIZE); /* Held. */
+            work_all(store);
+        }
+        OK(store_checkpoint(store, &err));
+        put_range(store, collection, COUNT + round, COUNT + 1 + round, round);
+    }
+    CHECK(live_stat(store, "stored_bytes_derived") <= 2 * BLOCK_SIZE);
+    CHECK(live_stat(store, "memory_bytes") + BLOCKS / 2 * BLOCK_SIZE <= memory);
+    toy_check(store, collection);
+    live_check(store);
+    put_range(store, collection, 2 * COUNT, 3 * COUNT, 0); /* They are used again. */
+    work_all(store);
+    toy_check(store, collection);
+    collection_unpin(collection);
+    live_close(store);
+    store = toy_open(false, false);
+    collection = live_collection(store, "c");
+    toy_check(store, collection);
+    live_check(store);
+    collection_unpin(collection);
+    live_close(store);
+    remove_store(name);
+}
+
 /* ---- The thread ---- */
 
 static void work_follows_commits_and_openings(void)
@@ -461,6 +501,8 @@ int main(int argc, char **argv)
         {"marks_are_kept_apart", marks_are_kept_apart},
         {"held_nodes_survive_closing_and_opening", held_nodes_survive_closing_and_opening},
         {"compaction_tells_of_vectors_that_moved", compaction_tells_of_vectors_that_moved},
+        {"rows_of_released_nodes_give_their_blocks_back",
+         rows_of_released_nodes_give_their_blocks_back},
         {"work_follows_commits_and_openings", work_follows_commits_and_openings},
         {"closing_calls_work_back", closing_calls_work_back},
         {"dropping_calls_work_back", dropping_calls_work_back},

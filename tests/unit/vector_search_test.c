@@ -3,6 +3,8 @@
 
 #include "graph_help.h"
 #include "index/vector/graph_calibrate.h"
+#include "index/vector/vector_stats.h"
+#include "store/host.h"
 
 static struct world w;
 static uint64_t hits_all, wanted_all; /* Of searches by the default recall, in all scripts. */
@@ -314,6 +316,81 @@ static void vectors_without_code_stay_in_the_tail(void)
     world_end(&w);
 }
 
+/* The nodes of documents [begin, end). */
+static void nodes_of(uint32_t begin, uint32_t end, uint32_t *nodes)
+{
+    for (uint32_t id = begin; id < end; id++) {
+        const float *vector = world_vector_view(&w, w.docs[id] - 1);
+        OK(collection_find_vector(w.collection, 0, vector, &nodes[id - begin], &err));
+        CHECK(nodes[id - begin] != SLOT_NONE);
+    }
+}
+
+/* As an end in the middle of a batch leaves them: HELD, not LINKED. */
+static void nodes_that_die_before_they_are_linked_leave_none_waiting(void)
+{
+    enum { FEW = 5 };
+    uint32_t nodes[FEW];
+    uint64_t indexed = 0, total = 0;
+    char path[256];
+    make_name(path, "vector-held");
+    world_init(&w, vfs_real(), path, OMENDB_L2, 16, 16);
+    world_open(&w);
+    world_fill(&w, 0, 300, 300);
+    world_work(&w);
+    OK(vector_index_choose_profile(w.store, w.collection, 0, GRAPH_PROFILE_EXACT, &err));
+    for (uint32_t id = 300; id < 300 + FEW; id++) world_put(&w, id, 1000 + id);
+    world_commit(&w);
+    nodes_of(300, 300 + FEW, nodes);
+    struct index_host host = {.store = w.store, .collection = w.collection};
+    host_lock(&host);
+    for (uint32_t i = 0; i < FEW; i++)
+        OK(collection_node_mark(w.collection, 0, nodes[i], NODE_HELD, 0, &err));
+    host_changed(&host);
+    host_unlock(&host);
+    world_close(&w);
+    world_open(&w);
+    for (uint32_t id = 300; id < 300 + FEW; id++) world_delete(&w, id);
+    world_commit(&w);
+    OK(store_checkpoint(w.store, &err));
+    CHECK(atomic_load_acquire_u32(&w.collection->vectors[0].held_free) == FEW);
+    OK(vector_index_choose_profile(w.store, w.collection, 0, GRAPH_PROFILE_FAST, &err));
+    world_work(&w);
+    vector_stats_progress(w.collection, 0, &indexed, &total);
+    CHECK(indexed == total && total > 200);
+    world_verify(&w);
+    world_end(&w);
+    unlink(path);
+}
+
+/* Who stays in the tail for ever comes first: what is behind is taken. */
+static void the_tail_keeps_the_order_that_it_is_given(void)
+{
+    uint32_t nodes[2];
+    world_init(&w, vfs_real(), NULL, OMENDB_L2, 16, 16);
+    world_open(&w);
+    world_fill(&w, 0, 100, 100);
+    world_work(&w);
+    OK(vector_index_choose_profile(w.store, w.collection, 0, GRAPH_PROFILE_EXACT, &err));
+    world_put(&w, 100, 1001);
+    world_put(&w, 101, 1002);
+    world_commit(&w);
+    nodes_of(100, 102, nodes);
+    struct graph_index *graph = graph_index_of(w.collection, 0);
+    const uint32_t turned[2] = {nodes[1], nodes[0]};
+    struct index_host host = {.store = w.store, .collection = w.collection};
+    host_lock(&host);
+    OK(graph_tail_advance(graph, 2, turned, 2, &err));
+    const struct graph_tail *tail = atomic_load_acquire_pointer(&graph->tail);
+    const uint32_t begin = atomic_load_acquire_u32(&tail->begin);
+    CHECK(atomic_load_acquire_u32(&tail->end) - begin == 2);
+    CHECK(memcmp(tail->nodes + begin, turned, sizeof turned) == 0);
+    host_unlock(&host);
+    world_verify(&w);
+    world_look(&w);
+    world_end(&w);
+}
+
 static void profiles_are_switched_while_searches_go_on(void)
 {
     static const enum graph_profile profiles[] = {GRAPH_PROFILE_COMPACT, GRAPH_PROFILE_FAST,
@@ -417,6 +494,9 @@ static const struct test tests[] = {
     {"searches_that_find_no_memory_say_so", searches_that_find_no_memory_say_so},
     {"searches_reuse_their_workspace", searches_reuse_their_workspace},
     {"vectors_without_code_stay_in_the_tail", vectors_without_code_stay_in_the_tail},
+    {"nodes_that_die_before_they_are_linked_leave_none_waiting",
+     nodes_that_die_before_they_are_linked_leave_none_waiting},
+    {"the_tail_keeps_the_order_that_it_is_given", the_tail_keeps_the_order_that_it_is_given},
     {"profiles_are_switched_while_searches_go_on", profiles_are_switched_while_searches_go_on},
     {"efforts_are_chosen_by_what_was_measured", efforts_are_chosen_by_what_was_measured},
     {"a_wrong_graph_is_noticed", a_wrong_graph_is_noticed},

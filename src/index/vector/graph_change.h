@@ -72,10 +72,12 @@ omendb_status graph_plan_delete(const struct graph *graph, const uint32_t *nodes
                                 omendb_error *err);
 
 /* Plans the sweep of rows [begin, end): no slot of theirs holds a dead node after it. `linked`
- * tells which rows count. */
-omendb_status graph_plan_sweep(const struct graph *graph, const atomic_u64 *linked, uint32_t begin,
-                               uint32_t end, const struct graph_change_options *options,
-                               struct graph_plan *plan, omendb_error *err);
+ * tells which rows count, but for those of nodes that are `leaving` (bits up to `end`): they go with
+ * their nodes. Rows of nodes that died later stay longer than those that leave, so they do count. */
+omendb_status graph_plan_sweep(const struct graph *graph, const atomic_u64 *linked,
+                               const uint64_t *leaving, uint32_t begin, uint32_t end,
+                               const struct graph_change_options *options, struct graph_plan *plan,
+                               omendb_error *err);
 
 /* Plans an edge to each linked node that can't be reached from the entries, from the nearest one
  * that can; *unreachable says how many there were (0: the plan is empty). Repeat until 0. */

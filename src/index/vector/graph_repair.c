@@ -221,16 +221,17 @@ static omendb_status repair_sweep_row(struct graph_job *job, struct graph_worker
     return OMENDB_OK;
 }
 
-omendb_status graph_plan_sweep(const struct graph *graph, const atomic_u64 *linked, uint32_t begin,
-                               uint32_t end, const struct graph_change_options *options,
-                               struct graph_plan *plan, omendb_error *err)
+omendb_status graph_plan_sweep(const struct graph *graph, const atomic_u64 *linked,
+                               const uint64_t *leaving, uint32_t begin, uint32_t end,
+                               const struct graph_change_options *options, struct graph_plan *plan,
+                               omendb_error *err)
 {
     TRY(graph_plan_prepare(plan, graph, options->threads, err));
     uint32_t *nodes = alloc_raw((size_t)(end - begin) + 1, sizeof *nodes);
     if (nodes == NULL) return fail(err, OMENDB_ERR_NOMEM, "out of memory: sweeping a graph");
     uint32_t count = 0;
     for (uint32_t node = begin; node < end; node++)
-        if (repair_linked(linked, node) && !graph_is_dead(graph, node) &&
+        if (repair_linked(linked, node) && (leaving[node / 64] >> (node % 64) & 1) == 0 &&
             repair_needs_sweep(graph, node))
             nodes[count++] = node;
     struct repair_sweeping sweeping = {.linked = linked, .nodes = nodes, .first_row = 0};

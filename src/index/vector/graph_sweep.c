@@ -125,14 +125,12 @@ omendb_status graph_sweep_piece(struct graph_work *work, omendb_error *err)
 {
     struct graph_index *graph = work->graph;
     if (!work->sweeping) TRY(sweep_begin(work, err));
-    /* With nobody left alive there is nothing to repair: the graph is cleared whole. */
-    if (graph_work_living(graph) == 0) work->sweep_at = work->sweep_end;
     if (work->sweep_at < work->sweep_end) {
         const uint32_t left = work->sweep_end - work->sweep_at;
         const uint32_t end = work->sweep_at + (left < SWEEP_ROWS ? left : SWEEP_ROWS);
         const struct graph_change_options options = graph_work_options(work);
-        TRY(graph_plan_sweep(&graph->graph, graph_work_held_bits(graph), work->sweep_at, end,
-                             &options, &work->plan, err));
+        TRY(graph_plan_sweep(&graph->graph, graph_work_held_bits(graph), work->swept,
+                             work->sweep_at, end, &options, &work->plan, err));
         TRY(graph_apply_plan(work, err));
         work->sweep_at = end;
         return OMENDB_OK;

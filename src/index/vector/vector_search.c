@@ -289,6 +289,13 @@ static omendb_status vector_search_graph(const struct vector_query *query,
     if (!usable) return OMENDB_OK;
     for (uint32_t round = 0; round <= VECTOR_WIDEN_ROUNDS; round++) {
         TRY(vector_search_round(plan, &effort, flat, workspace, hits, found, &whole, stats, err));
+        if (effort.walk == GRAPH_WALK_EDGES &&
+            atomic_load_acquire_u32(&plan->graph->graph.edges_ready) == 0) {
+            /* They were dropped meanwhile: the walk may have met empty ones. */
+            effort.walk = GRAPH_WALK_CODES;
+            effort.stretch = 0;
+            continue;
+        }
         *done = *found == flat->k;
         /* A last look by a scan then tells whether there are more at all. */
         if (*done || whole || 2 * effort.ef > GRAPH_EFFORT_MAX) break;
