@@ -4,6 +4,8 @@ Plain Python; tests/bench/curves_test.py checks it. A point is (recall, speed).
 """
 import math
 
+RECALL_ENOUGH = 0.9975
+
 
 def pareto(points):
     """The points that no other one beats in both, by rising recall (and so by falling speed)."""
@@ -67,3 +69,19 @@ def efforts_to_keep(recalls, targets=(0.9, 0.95, 0.99)):
             if 0 <= i < len(recalls):
                 kept.add(recalls[i][0])
     return kept
+
+
+def series(efforts):
+    """{kind: efforts}: each kind of value is a grid of its own, from coarse to fine. Integers are
+    beam widths and the like, fractions are recalls that a database is asked for, names stand alone."""
+    out = {}
+    for effort in efforts:
+        out.setdefault(type(effort), []).append(effort)
+    return out
+
+
+def exhausted(seen):
+    """Whether finer efforts than those of [(effort, recall)] have nothing to tell: the recall is
+    above all targets, or has come to a halt (codes without full precision behind them)."""
+    recalls = [recall for _, recall in seen]
+    return recalls[-1] >= RECALL_ENOUGH or (len(recalls) > 6 and recalls[-1] - recalls[-4] < 5e-4)

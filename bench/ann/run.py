@@ -44,7 +44,6 @@ SCRATCH = data.DATA / "scratch"
 FEATURES = ("sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512_vnni",
             "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "asimd", "asimddp", "i8mm", "sve")
 SECONDS_MAX = {"start": 120, "build": 4 * 3600, "load": 900, "search": 600, "change": 900}
-RECALL_ENOUGH = 0.9975
 
 
 def say(text):
@@ -123,13 +122,6 @@ def commit():
     done = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True,
                           text=True)
     return done.stdout.strip() or "unknown"
-
-
-def exhausted(seen):
-    """Whether finer efforts than those of [(effort, recall)] have nothing to tell: the recall is
-    above all targets, or has come to a halt (codes without full precision behind them)."""
-    recalls = [recall for _, recall in seen]
-    return recalls[-1] >= RECALL_ENOUGH or (len(recalls) > 6 and recalls[-1] - recalls[-4] < 5e-4)
 
 
 class Bench:
@@ -225,9 +217,9 @@ class Bench:
         self.write("memory", peer=peer, rows=prepared.rows, peer_version=process.hello["version"],
                    **shape, **loaded)
         if options.quick:
-            named = [effort for effort in process.efforts if isinstance(effort, str)]
-            process.efforts = named + [e for e in process.efforts if e not in named][::2]
-        process.seen = []  # [(effort, recall)] of the first round.
+            process.efforts = [effort for one in curves.series(process.efforts).values()
+                               for effort in one[::2]]
+        process.seen = {}  # series -> [(effort, recall)] of the first round.
         return process
 
     def measure(self, process, prepared, effort, number):
@@ -259,15 +251,17 @@ class Bench:
                     process.efforts = []
                     self.leave_out(process.name, prepared.name, reason)
                     continue
-                if number == 0 and not isinstance(effort, str):
-                    process.seen.append((effort, result["recall"]))
-                    if exhausted(process.seen) or result["cpu_s"] > 60:
-                        left[process.name] = []
+                if number == 0:
+                    kind = type(effort)
+                    seen = process.seen.setdefault(kind, [])
+                    seen.append((effort, result["recall"]))
+                    if curves.exhausted(seen) or result["cpu_s"] > 60:
+                        left[process.name] = [one for one in left[process.name]
+                                              if type(one) is not kind]
         if number == 0:
             for process in order:
-                named = [effort for effort in process.efforts if isinstance(effort, str)]
-                kept = curves.efforts_to_keep(process.seen)
-                process.efforts = named + [effort for effort, _ in process.seen if effort in kept]
+                kept = set().union(*map(curves.efforts_to_keep, process.seen.values()))
+                process.efforts = [effort for effort in process.efforts if effort in kept]
 
     def run_set(self, name):
         try:

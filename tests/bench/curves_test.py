@@ -95,6 +95,17 @@ class Efforts(unittest.TestCase):
         self.assertIn(20, curves.efforts_to_keep([(10, 0.5), (20, 0.7)], [0.99]))
         self.assertEqual(curves.efforts_to_keep([]), set())
 
+    def test_recalls_and_widths_are_grids_of_their_own(self):
+        self.assertEqual(list(curves.series(["default", 10, 20, 0.9, 0.95]).values()),
+                         [["default"], [10, 20], [0.9, 0.95]])
+
+    def test_a_grid_ends_above_the_targets_or_at_a_halt(self):
+        self.assertTrue(curves.exhausted([(10, 0.9), (20, 0.998)]))
+        self.assertFalse(curves.exhausted([(10, 0.9), (20, 0.99)]))
+        self.assertFalse(curves.exhausted([(10, 0.1), (20, 0.1)]))
+        self.assertTrue(curves.exhausted([(effort, 0.98) for effort in range(7)]))
+        self.assertFalse(curves.exhausted([(effort, 0.9 + effort / 100) for effort in range(7)]))
+
 
 if __name__ == "__main__":
     unittest.main()
