@@ -162,11 +162,13 @@ void host_work_inline(struct store *store)
     omendb_error error = {0};
     bool more = false;
     if (!store->vfs->single_threaded || !host_has_work(store)) return;
+    store->index_inline = true;
     omendb_status status = store_index_work(store, &more, &error);
     if (status == OMENDB_OK && store->checkpoint_wanted) {
         store->checkpoint_wanted = false;
         status = checkpoint_run(store, CHECKPOINT_NORMAL, &error);
     }
+    store->index_inline = false;
     if (status != OMENDB_OK) upkeep_note(store, &error);
 }
 

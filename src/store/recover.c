@@ -368,9 +368,11 @@ omendb_status recover_open(struct store *store, omendb_error *err)
     /* After a clean close too: it may have been cut short between superblock and log. */
     TRY(wal_start(&store->wal, store->previous_wal, err));
     /* The log goes on in a new segment, so what was read must be there at the next recovery: not
-     * only batches, but also the header of a segment that no batch had reached. */
+     * only batches, but also the header of a segment that no batch had reached, and a mark: the next
+     * segment names the frame before it. */
     const uint64_t segments_known = store->live.wal.segment + (store->live.wal.offset != 0);
-    const bool went_on = store->wal.next_number > segments_known || store->replayed_batches != 0;
+    const bool went_on = store->wal.next_number > segments_known ||
+                         store->wal.chain != store->live.wal.chain || store->replayed_batches != 0;
     if (!went_on && !alone) return OMENDB_OK;
     if (store->live.proved) TRY(wal_sync_replayed(&store->wal, err));
     store->live.catalog_changes = UINT64_MAX; /* Forces it; a damaged slot is whole again then. */

@@ -105,6 +105,7 @@ struct store {
     struct condition index_wanted; /* index_pending or index_stopped were set. */
     struct thread index_thread;
     atomic_u32 index_stopped; /* 1: opening or closing. */
+    bool index_inline;        /* A commit that is logged works on an index before it returns. */
     atomic_u32 index_pending; /* 1: the thread will look, or is looking. */
     uint32_t index_cursor;    /* Id of the collection that had the last turn. */
     uint64_t index_changes;   /* Counts host_changed(). Writer lock. */

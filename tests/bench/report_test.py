@@ -44,6 +44,12 @@ class Tables(unittest.TestCase):
         self.assertAlmostEqual(report.Set("s", two_peers(3)).speed("omendb", 0.9), 200)
         self.assertAlmostEqual(report.Set("s", two_peers(3), "wall").speed("omendb", 0.9), 100)
 
+    def test_several_threads_are_timed_by_the_clock(self):
+        lines = [{**line, "threads": 2} for line in two_peers(3)]
+        self.assertAlmostEqual(report.Set("s", lines).speed("omendb", 0.9), 100)
+        self.assertIn("by the clock", report.tables(lines))
+        self.assertIn("by CPU time", report.tables(two_peers(3)))
+
     def test_defaults_are_told_apart_from_the_efforts(self):
         lines = two_peers(3) + [search("omendb", "default", 0.97, 10_000)]
         measured = report.Set("s", lines)
