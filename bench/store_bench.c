@@ -2,8 +2,10 @@
  *
  *     store_bench load   [rows] [dim]      durable load in batches of 1,000            (A5)
  *     store_bench commit [seconds]         full commits, 1 and 64 threads, against a bare loop (A6)
- *     store_bench open   [rows] [dim]      clean reopen, and reopen after SIGKILL       (A7)
- *     store_bench size   [rows] [dim]      bytes at rest and in memory over raw payload (A10)
+ *     store_bench open   [rows] [dim]      clean reopen with a graph, first exact answer and first one
+ *                                          by the graph; reopen after SIGKILL           (A7)
+ *     store_bench size   [rows] [dim]      bytes at rest and in memory over raw payload, closed right
+ *                                          after the load and with the whole graph      (A10)
  *     store_bench upkeep [rows] [dim]      p99 of a reader alone and beside a load      (B7, reported)
  *     store_bench exact BASE QUERIES DIM METRIC K   one round of exact searches for each line on
  *                                          stdin: microseconds a query      (A9, see exact_faiss.py)
@@ -52,6 +54,14 @@ static double cpu_s(void)
 {
     struct timespec at;
     (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &at);
+    return (double)at.tv_sec + (double)at.tv_nsec * 1e-9;
+}
+
+/* Of this thread alone: an index thread may work beside it. */
+static double thread_cpu_s(void)
+{
+    struct timespec at;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &at);
     return (double)at.tv_sec + (double)at.tv_nsec * 1e-9;
 }
 
@@ -164,26 +174,27 @@ static omendb_collection *made(omendb *db, uint32_t dim)
 
 /* Distinct vectors for every batch, made outside the measured time. */
 static double load(omendb_collection *collection, uint64_t rows, uint32_t dim, double *cpu,
-                   uint64_t *json_bytes)
+                   double *writer_cpu, uint64_t *json_bytes)
 {
     struct batch batch = {.dim = dim, .vectors = malloc((size_t)BATCH * dim * sizeof(float) + 64)};
     double wall = 0;
-    *cpu = 0;
+    *cpu = *writer_cpu = 0;
     for (uint64_t first = 0; first < rows; first += BATCH) {
         const uint32_t count = rows - first < BATCH ? (uint32_t)(rows - first) : BATCH;
         gaussian(batch.vectors, (size_t)count * dim);
         batch_fill(&batch, first, count);
         *json_bytes += batch.offsets[count];
-        const double begin = now_s(), begin_cpu = cpu_s();
+        const double begin = now_s(), begin_cpu = cpu_s(), begin_writer = thread_cpu_s();
         batch_put(collection, &batch, count);
         wall += now_s() - begin;
         *cpu += cpu_s() - begin_cpu;
+        *writer_cpu += thread_cpu_s() - begin_writer;
     }
     free(batch.vectors);
     return wall;
 }
 
-static void first_answer(omendb *db, uint32_t dim, uint64_t expected)
+static void first_answer(omendb *db, uint32_t dim, uint32_t flags, uint64_t expected)
 {
     omendb_collection *collection = NULL;
     omendb_search_params params = OMENDB_SEARCH_PARAMS_INIT;
@@ -197,6 +208,7 @@ static void first_answer(omendb *db, uint32_t dim, uint64_t expected)
     params.query_count = 1;
     params.dim = dim;
     params.k = 10;
+    params.flags = flags;
     DIE_UNLESS(omendb_collection_open(db, "docs", &collection, &failure));
     DIE_UNLESS(omendb_search_vectors(collection, &params, ids, scores, &found, &failure));
     if (found != 10 || ids[0] != expected) {
@@ -211,20 +223,22 @@ static void first_answer(omendb *db, uint32_t dim, uint64_t expected)
 static void bench_load(uint64_t rows, uint32_t dim)
 {
     uint64_t json = 0;
-    double cpu = 0;
+    double cpu = 0, writer_cpu = 0;
     remove_all();
     random_state = 1;
     omendb *db = database(0, OMENDB_DURABILITY_FULL);
     omendb_collection *collection = made(db, dim);
-    const double wall = load(collection, rows, dim, &cpu, &json);
+    const double wall = load(collection, rows, dim, &cpu, &writer_cpu, &json);
     omendb_collection_close(collection);
-    first_answer(db, dim, 0);
+    first_answer(db, dim, 0, 0);
     const double closing = now_s();
     DIE_UNLESS(omendb_close(db, &failure));
-    (void)printf("{\"bench\":\"load\",\"row\":\"A5\",\"rows\":%llu,\"dim\":%u,\"wall_s\":%.3f,"
-                 "\"rows_per_s\":%.0f,\"cpu_s\":%.3f,\"rows_per_cpu_s\":%.0f,\"close_s\":%.3f}\n",
-                 (unsigned long long)rows, dim, wall, (double)rows / wall, cpu, (double)rows / cpu,
-                 now_s() - closing);
+    (void)printf(
+        "{\"bench\":\"load\",\"row\":\"A5\",\"rows\":%llu,\"dim\":%u,\"wall_s\":%.3f,"
+        "\"rows_per_s\":%.0f,\"cpu_s\":%.3f,\"writer_cpu_s\":%.3f,\"rows_per_writer_cpu_s\":%.0f,"
+        "\"close_s\":%.3f}\n",
+        (unsigned long long)rows, dim, wall, (double)rows / wall, cpu, writer_cpu,
+        (double)rows / writer_cpu, now_s() - closing);
 }
 
 /* ---- Commits ---- */
@@ -332,12 +346,12 @@ static void bench_commit(double seconds)
 
 /* ---- Opening ---- */
 
-static double open_and_ask(uint32_t dim, double *opened)
+static double open_and_ask(uint32_t dim, uint32_t flags, double *opened)
 {
     const double begin = now_s();
     omendb *db = database(OMENDB_OPEN_MUST_EXIST, OMENDB_DURABILITY_FULL);
     *opened = (now_s() - begin) * 1e3;
-    first_answer(db, dim, 0);
+    first_answer(db, dim, flags, 0);
     const double answered = (now_s() - begin) * 1e3;
     DIE_UNLESS(omendb_close(db, &failure));
     return answered;
@@ -355,21 +369,25 @@ static void bench_open(uint64_t rows, uint32_t dim)
 {
     enum { ROUNDS = 9 };
     uint64_t json = 0;
-    double cpu = 0, opened[ROUNDS], answered[ROUNDS];
+    double cpu = 0, writer_cpu = 0, opened[ROUNDS], answered[ROUNDS], exact[ROUNDS];
     remove_all();
     random_state = 1;
     omendb *db = database(0, OMENDB_DURABILITY_NONE);
     omendb_collection *collection = made(db, dim);
-    (void)load(collection, rows, dim, &cpu, &json);
+    (void)load(collection, rows, dim, &cpu, &writer_cpu, &json);
+    DIE_UNLESS(omendb_collection_wait_indexed(collection, 0, NULL, NULL, &failure));
     omendb_collection_close(collection);
     DIE_UNLESS(omendb_close(db, &failure));
-    for (int round = 0; round < ROUNDS; round++)
-        answered[round] = open_and_ask(dim, &opened[round]);
+    for (int round = 0; round < ROUNDS; round++) {
+        exact[round] = open_and_ask(dim, OMENDB_EXACT, &opened[round]);
+        answered[round] = open_and_ask(dim, 0, &opened[round]);
+    }
+    qsort(exact, ROUNDS, sizeof *exact, double_compare);
     qsort(opened, ROUNDS, sizeof *opened, double_compare);
     qsort(answered, ROUNDS, sizeof *answered, double_compare);
     double cold_opened = 0;
     drop_page_cache();
-    const double cold = open_and_ask(dim, &cold_opened);
+    const double cold = open_and_ask(dim, 0, &cold_opened);
 
     /* A child writes until its log is as large as it gets without a checkpoint, and is killed. */
     int pipes[2];
@@ -403,59 +421,79 @@ static void bench_open(uint64_t rows, uint32_t dim)
         wal_bytes += file_bytes(name);
     }
     double killed_opened = 0;
-    const double killed = open_and_ask(dim, &killed_opened);
+    const double killed = open_and_ask(dim, 0, &killed_opened);
     (void)printf("{\"bench\":\"open\",\"row\":\"A7\",\"rows\":%llu,\"dim\":%u,\"open_ms\":%.2f,"
-                 "\"open_and_answer_ms\":%.2f,\"max_ms\":%.2f,\"cold_open_and_answer_ms\":%.1f,"
+                 "\"open_and_exact_ms\":%.2f,\"open_and_answer_ms\":%.2f,\"max_ms\":%.2f,\"cold_"
+                 "open_and_answer_ms\":%.1f,"
                  "\"killed_wal_mib\":%.0f,\"killed_open_ms\":%.0f,\"killed_open_and_answer_ms\":"
                  "%.0f}\n",
-                 (unsigned long long)rows, dim, opened[ROUNDS / 2], answered[ROUNDS / 2],
-                 answered[ROUNDS - 1], cold, (double)wal_bytes / 1048576, killed_opened, killed);
+                 (unsigned long long)rows, dim, opened[ROUNDS / 2], exact[ROUNDS / 2],
+                 answered[ROUNDS / 2], answered[ROUNDS - 1], cold, (double)wal_bytes / 1048576,
+                 killed_opened, killed);
 }
 
 /* ---- Size ---- */
 
-static void bench_size(uint64_t rows, uint32_t dim)
+/* The first number behind "name": in the statistics. */
+static uint64_t stat_number(const char *stats, const char *name)
+{
+    const char *found = strstr(stats, name);
+    if (found == NULL) exit(3);
+    return strtoull(strchr(found, ':') + 1, NULL, 10);
+}
+
+/* In a process of its own, since memory is measured. */
+static void size_measure(uint64_t rows, uint32_t dim, bool indexed, uint64_t empty)
 {
     uint64_t json = 0;
-    double cpu = 0;
-    remove_all();
+    double cpu = 0, writer_cpu = 0;
     random_state = 1;
     omendb *db = database(0, OMENDB_DURABILITY_FULL);
+    omendb_collection *collection = made(db, dim);
+    (void)load(collection, rows, dim, &cpu, &writer_cpu, &json);
+    if (indexed) DIE_UNLESS(omendb_collection_wait_indexed(collection, 0, NULL, NULL, &failure));
+    omendb_collection_close(collection);
     DIE_UNLESS(omendb_close(db, &failure));
-    const uint64_t empty = file_bytes(path);
-    const pid_t child = fork(); /* Memory is measured in a fresh process. */
-    if (child == 0) {
-        db = database(0, OMENDB_DURABILITY_FULL);
-        omendb_collection *collection = made(db, dim);
-        (void)load(collection, rows, dim, &cpu, &json);
-        omendb_collection_close(collection);
+    const uint64_t before = resident_bytes(), at_rest = file_bytes(path);
+    db = database(0, OMENDB_DURABILITY_FULL);
+    for (int i = 0; i < 3; i++) first_answer(db, dim, 0, 0);
+    const uint64_t raw = rows * (dim * sizeof(float) + 8) + json;
+    char *stats = NULL;
+    DIE_UNLESS(omendb_stats(db, &stats, &failure));
+    const uint64_t derived = stat_number(stats, "\"stored_bytes_derived\":");
+    const uint64_t stored = stat_number(stats, "\"stored_bytes\":");
+    const uint64_t resident = resident_bytes();
+    (void)printf("{\"bench\":\"size\",\"row\":\"A10\",\"rows\":%llu,\"dim\":%u,\"indexed\":%s,"
+                 "\"raw_bytes\":%llu,\"file_bytes\":%llu,\"file_over_raw\":%.3f,"
+                 "\"derived_bytes\":%llu,\"authoritative_over_raw\":%.3f,"
+                 "\"neither_bytes\":%llu,\"empty_bytes\":%llu,"
+                 "\"rss_growth_bytes\":%llu,\"rss_over_raw\":%.3f}\n",
+                 (unsigned long long)rows, dim, indexed ? "true" : "false", (unsigned long long)raw,
+                 (unsigned long long)at_rest, (double)at_rest / (double)raw,
+                 (unsigned long long)derived, (double)(at_rest - derived) / (double)raw,
+                 (unsigned long long)(at_rest - derived - stored), (unsigned long long)empty,
+                 (unsigned long long)(resident - before),
+                 (double)(resident - before) / (double)raw);
+    (void)fflush(stdout);
+    omendb_text_destroy(stats);
+    DIE_UNLESS(omendb_close(db, &failure));
+}
+
+/* Once closed right after the load, when little of the graph is there, once with all of it. */
+static void bench_size(uint64_t rows, uint32_t dim)
+{
+    for (int indexed = 0; indexed < 2; indexed++) {
+        remove_all();
+        omendb *db = database(0, OMENDB_DURABILITY_FULL);
         DIE_UNLESS(omendb_close(db, &failure));
-        const uint64_t before = resident_bytes();
-        db = database(0, OMENDB_DURABILITY_FULL);
-        for (int i = 0; i < 3; i++) first_answer(db, dim, 0);
-        const uint64_t raw = rows * (dim * sizeof(float) + 8) + json;
-        char *stats = NULL;
-        DIE_UNLESS(omendb_stats(db, &stats, &failure));
-        const uint64_t at_rest = file_bytes(path);
-        const char *derived_text = strstr(stats, "\"stored_bytes_derived\":");
-        if (derived_text == NULL) exit(3);
-        const uint64_t derived = strtoull(strchr(derived_text, ':') + 1, NULL, 10);
-        const uint64_t resident = resident_bytes();
-        (void)printf("{\"bench\":\"size\",\"row\":\"A10\",\"rows\":%llu,\"dim\":%u,"
-                     "\"raw_bytes\":%llu,\"file_bytes\":%llu,\"file_over_raw\":%.3f,"
-                     "\"derived_bytes\":%llu,\"authoritative_over_raw\":%.3f,\"empty_bytes\":%llu,"
-                     "\"rss_growth_bytes\":%llu,\"rss_over_raw\":%.3f}\n",
-                     (unsigned long long)rows, dim, (unsigned long long)raw,
-                     (unsigned long long)at_rest, (double)at_rest / (double)raw,
-                     (unsigned long long)derived, (double)(at_rest - derived) / (double)raw,
-                     (unsigned long long)empty, (unsigned long long)(resident - before),
-                     (double)(resident - before) / (double)raw);
-        (void)fflush(stdout);
-        omendb_text_destroy(stats);
-        DIE_UNLESS(omendb_close(db, &failure));
-        _exit(0);
+        const uint64_t empty = file_bytes(path);
+        const pid_t child = fork();
+        if (child == 0) {
+            size_measure(rows, dim, indexed != 0, empty);
+            _exit(0);
+        }
+        (void)waitpid(child, NULL, 0);
     }
-    (void)waitpid(child, NULL, 0);
 }
 
 /* ---- Readers beside a load ---- */
@@ -500,12 +538,12 @@ static void bench_upkeep(uint64_t rows, uint32_t dim)
     static struct reader alone, beside;
     pthread_t handle;
     uint64_t json = 0;
-    double cpu = 0;
+    double cpu = 0, writer_cpu = 0;
     remove_all();
     random_state = 1;
     omendb *db = database(0, OMENDB_DURABILITY_FULL);
     omendb_collection *collection = made(db, dim);
-    (void)load(collection, 10000, dim, &cpu, &json);
+    (void)load(collection, 10000, dim, &cpu, &writer_cpu, &json);
     alone.collection = beside.collection = collection;
     alone.dim = beside.dim = dim;
     if (pthread_create(&handle, NULL, read_loop, &alone) != 0) exit(3);
@@ -513,7 +551,7 @@ static void bench_upkeep(uint64_t rows, uint32_t dim)
     alone.stop = true;
     (void)pthread_join(handle, NULL);
     if (pthread_create(&handle, NULL, read_loop, &beside) != 0) exit(3);
-    const double wall = load(collection, rows, dim, &cpu, &json);
+    const double wall = load(collection, rows, dim, &cpu, &writer_cpu, &json);
     beside.stop = true;
     (void)pthread_join(handle, NULL);
     const double p99_alone = p99_of(&alone), p99_beside = p99_of(&beside);

@@ -1,10 +1,9 @@
 /* index.c - how vector fields are searched, and how far the background work on it is. */
 #include "api/handles.h"
-#include "os/thread.h"
 #include "query/indexes.h"
 
 enum {
-    INDEX_LOOK_MS = 10,    /* How often a waiting one looks. */
+    INDEX_LOOK_MS = 10,    /* How often a waiting one looks although nothing came to rest. */
     INDEX_REPORT_MS = 100, /* How often it reports at least, moved or not. */
 };
 
@@ -56,18 +55,18 @@ static omendb_status waiting_look(struct waiting *waiting, bool *done, omendb_er
     return OMENDB_OK;
 }
 
-static omendb_status waiting_run(struct waiting *waiting, struct mutex *mutex,
-                                 struct condition *never, omendb_error *err)
+/* The little that a few documents leave is done here, all else by the store's thread. */
+static omendb_status waiting_run(struct waiting *waiting, omendb_error *err)
 {
-    bool done = false;
-    TRY(waiting_report(waiting, true, err));
+    struct store *store = waiting->collection->db->store;
+    bool done = false, helping = true;
     for (;;) {
+        const uint32_t seen = store_index_seen(store);
         TRY(waiting_look(waiting, &done, err));
         TRY(waiting_report(waiting, done, err));
         if (done) return OMENDB_OK;
-        mutex_lock(mutex);
-        (void)condition_wait_for(never, mutex, INDEX_LOOK_MS);
-        mutex_unlock(mutex);
+        helping = helping && store_index_help(store, waiting->collection->collection);
+        if (!helping) store_index_wait(store, seen, INDEX_LOOK_MS);
     }
 }
 
@@ -75,8 +74,6 @@ omendb_status omendb_collection_wait_indexed(omendb_collection *collection, uint
                                              omendb_index_progress progress, void *context,
                                              omendb_error *err)
 {
-    struct mutex mutex;
-    struct condition never; /* A sleep that no other thread ends. */
     TRY(handles_check_collection(collection, err));
     TRY(handles_check_writable(collection->db, err));
     struct store *store = collection->db->store;
@@ -86,12 +83,6 @@ omendb_status omendb_collection_wait_indexed(omendb_collection *collection, uint
                               .interrupts = store_interrupts(store)};
     if (timeout_ms != 0)
         waiting.deadline_ns = store_clock_ns(store) + (uint64_t)timeout_ms * 1000000;
-    TRY(mutex_init(&mutex, err));
-    omendb_status status = condition_init(&never, err);
-    if (status == OMENDB_OK) {
-        status = waiting_run(&waiting, &mutex, &never, err);
-        condition_deinit(&never);
-    }
-    mutex_deinit(&mutex);
-    return status;
+    TRY(waiting_report(&waiting, true, err));
+    return waiting_run(&waiting, err);
 }

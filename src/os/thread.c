@@ -44,6 +44,13 @@ void mutex_lock(struct mutex *mutex)
     (void)code;
 }
 
+bool mutex_try_lock(struct mutex *mutex)
+{
+    const int code = pthread_mutex_trylock(&mutex->handle);
+    assert(code == 0 || code == EBUSY);
+    return code == 0;
+}
+
 void mutex_unlock(struct mutex *mutex)
 {
     const int code = pthread_mutex_unlock(&mutex->handle);
@@ -202,6 +209,13 @@ uint32_t event_now(const struct event *event)
 void event_wait(struct event *event, uint32_t seen)
 {
     (void)syscall(SYS_futex, &event->count, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+}
+
+void event_wait_for(struct event *event, uint32_t seen, uint32_t timeout_ms)
+{
+    const struct timespec timeout = {.tv_sec = (time_t)(timeout_ms / 1000),
+                                     .tv_nsec = (long)(timeout_ms % 1000) * 1000000};
+    (void)syscall(SYS_futex, &event->count, FUTEX_WAIT_PRIVATE, seen, &timeout, NULL, 0);
 }
 
 void event_announce(struct event *event)

@@ -27,6 +27,7 @@ struct thread {
 omendb_status mutex_init(struct mutex *mutex, omendb_error *err);
 void mutex_deinit(struct mutex *mutex);
 void mutex_lock(struct mutex *mutex);
+bool mutex_try_lock(struct mutex *mutex); /* false: somebody holds it. */
 void mutex_unlock(struct mutex *mutex);
 
 omendb_status condition_init(struct condition *condition, omendb_error *err);
@@ -45,6 +46,8 @@ struct event {
 };
 uint32_t event_now(const struct event *event);
 void event_wait(struct event *event, uint32_t seen);
+/* The same, for at most `timeout_ms`. */
+void event_wait_for(struct event *event, uint32_t seen, uint32_t timeout_ms);
 void event_announce(struct event *event); /* What was written before is seen by who wakes. */
 
 /* `name`: at most 15 bytes, shown by debuggers. Signals are blocked in the new thread. */

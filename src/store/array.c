@@ -72,6 +72,7 @@ omendb_status array_init(struct array *array, struct space *space, uint32_t kind
                             .field = field,
                             .stride = stride,
                             .per_block = BLOCK_SIZE / stride,
+                            .per_block_inverse = (UINT64_C(1) << 63) / (BLOCK_SIZE / stride) + 1,
                             .hot = hot};
     atomic_store_relaxed_u32(&array->all_resident, 1);
     TRY(mutex_init(&array->load_mutex, err));
@@ -396,9 +397,9 @@ static omendb_status chunk_own(struct array *array, uint32_t block, omendb_error
     return OMENDB_OK;
 }
 
-omendb_status array_prepare(struct array *array, uint64_t index, omendb_error *err)
+omendb_status array_prepare_slow(struct array *array, uint64_t index, omendb_error *err)
 {
-    const uint32_t block = (uint32_t)(index / array->per_block);
+    const uint32_t block = array_block(array, index);
     if (index >= array_capacity(array)) /* A number from a damaged file. */
         return fail(err, OMENDB_ERR_CORRUPT, "array %u has no element %llu", array->kind,
                     (unsigned long long)index);
@@ -419,15 +420,6 @@ omendb_status array_prepare(struct array *array, uint64_t index, omendb_error *e
     }
     bit_set(array->dirty, block);
     return OMENDB_OK;
-}
-
-void *array_at_writable(struct array *array, uint64_t index)
-{
-    const uint32_t block = (uint32_t)(index / array->per_block);
-    assert(bit_get(array->dirty, block)); /* array_prepare() came before. */
-    uint8_t *memory = array->hot ? array->base + (size_t)block * BLOCK_SIZE
-                                 : (uint8_t *)atomic_load_relaxed_pointer(&array->chunks[block]);
-    return memory + (size_t)(index % array->per_block) * array->stride;
 }
 
 omendb_status array_load_range(struct array *array, uint32_t first, uint32_t count,

@@ -33,12 +33,14 @@
 #ifndef STORE_ARRAY_H
 #define STORE_ARRAY_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/atomics.h"
 #include "base/buffer.h"
+#include "base/compiler.h"
 #include "base/status.h"
 #include "os/thread.h"
 #include "store/format.h"
@@ -53,14 +55,15 @@ struct array_change {
 
 struct array {
     struct space *space;
-    uint32_t kind;            /* enum array_kind: what it is, for the catalog and messages. */
-    uint32_t field;           /* Vector field it belongs to, or 0. */
-    uint32_t stride;          /* Bytes of an element, at most BLOCK_SIZE. */
-    uint32_t per_block;       /* Elements of a block. */
-    bool hot;                 /* A choice of this library, not of the file. */
-    uint64_t covers_sequence; /* Derived arrays: every batch up to it is in (as stored). */
-    uint32_t blocks_max;      /* What the reserved address space allows. */
-    atomic_u32 block_count;   /* Logical blocks there are; written by the writer. */
+    uint32_t kind;              /* enum array_kind: what it is, for the catalog and messages. */
+    uint32_t field;             /* Vector field it belongs to, or 0. */
+    uint32_t stride;            /* Bytes of an element, at most BLOCK_SIZE. */
+    uint32_t per_block;         /* Elements of a block. */
+    uint64_t per_block_inverse; /* 2^63 / per_block + 1: array_block(). */
+    bool hot;                   /* A choice of this library, not of the file. */
+    uint64_t covers_sequence;   /* Derived arrays: every batch up to it is in (as stored). */
+    uint32_t blocks_max;        /* What the reserved address space allows. */
+    atomic_u32 block_count;     /* Logical blocks there are; written by the writer. */
 
     uint8_t *base;           /* hot: block b at base + b * BLOCK_SIZE. */
     atomic_u64 *resident;    /* hot: bit = loaded and verified, or never stored. */
@@ -97,12 +100,28 @@ struct array {
     size_t changes_count, changes_capacity;
     struct block_ref *new_leaves; /* [new_leaf_count] as encoded by this checkpoint */
     uint32_t new_leaf_count;
+    uint32_t leaf_limit; /* Not 0: leaves at this file block or behind it are to move. */
 };
 
 /* Makes an empty array. */
 omendb_status array_init(struct array *array, struct space *space, uint32_t kind, uint32_t field,
                          uint32_t stride, bool hot, omendb_error *err);
 void array_deinit(struct array *array); /* Memory only; {0} is allowed. */
+
+/* The block of an element, index / per_block, without a division: exact while index * per_block is
+ * below 2^63, and elements are below 2^40 (2^24 blocks of at most 2^16). */
+static inline uint32_t array_block(const struct array *array, uint64_t index)
+{
+    UINT128 product = index << 1;
+    product *= array->per_block_inverse;
+    return (uint32_t)(product >> 64);
+}
+
+/* Where in that block it begins, in bytes. */
+static inline size_t array_offset(const struct array *array, uint64_t index, uint32_t block)
+{
+    return (size_t)(index - (uint64_t)block * array->per_block) * array->stride;
+}
 
 /* Elements that fit into the blocks there are now. */
 static inline uint64_t array_capacity(const struct array *array)
@@ -119,8 +138,8 @@ const void *array_read_slow(struct array *array, uint32_t block, omendb_error *e
 
 static inline const void *array_read(struct array *array, uint64_t index, omendb_error *err)
 {
-    const uint32_t block = (uint32_t)(index / array->per_block);
-    const size_t at = (size_t)(index % array->per_block) * array->stride;
+    const uint32_t block = array_block(array, index);
+    const size_t at = array_offset(array, index, block);
     const uint8_t *memory = NULL;
     if (array->hot) {
         memory = array->base + (size_t)block * BLOCK_SIZE;
@@ -137,25 +156,47 @@ static inline const void *array_read(struct array *array, uint64_t index, omendb
 /* Hot arrays: the element if its block is in memory, else NULL: for who only wants to be early. */
 static inline const void *array_peek(const struct array *array, uint64_t index)
 {
-    const uint64_t block = index / array->per_block;
+    const uint32_t block = array_block(array, index);
     if (index >= array_capacity(array) ||
         (atomic_load_acquire_u32(&array->all_resident) == 0 &&
          (atomic_load_acquire_u64(&array->resident[block / 64]) >> (block % 64) & 1) == 0))
         return NULL;
-    return array->base + block * BLOCK_SIZE + (size_t)(index % array->per_block) * array->stride;
+    return array->base + (size_t)block * BLOCK_SIZE + array_offset(array, index, block);
 }
 
+static inline bool array_is_set(const uint64_t *bits, uint32_t block)
+{
+    return (bits[block / 64] >> (block % 64) & 1) != 0;
+}
+
+omendb_status array_prepare_slow(struct array *array, uint64_t index, omendb_error *err);
+
 /* Makes the element writable; see above. NOMEM, CORRUPT, IO. */
-omendb_status array_prepare(struct array *array, uint64_t index, omendb_error *err);
+static inline omendb_status array_prepare(struct array *array, uint64_t index, omendb_error *err)
+{
+    const uint32_t block = array_block(array, index);
+    /* Most often its block was prepared before: invariant 1. */
+    if (LIKELY(index < array_capacity(array) && !array->freezing &&
+               array_is_set(array->dirty, block) && !array_is_set(array->dropped, block)))
+        return OMENDB_OK;
+    return array_prepare_slow(array, index, err);
+}
 
 /* The element of a prepared block. */
-void *array_at_writable(struct array *array, uint64_t index);
+static inline void *array_at_writable(struct array *array, uint64_t index)
+{
+    const uint32_t block = array_block(array, index);
+    assert(array_is_set(array->dirty, block)); /* array_prepare() came before. */
+    uint8_t *memory = array->hot ? array->base + (size_t)block * BLOCK_SIZE
+                                 : (uint8_t *)atomic_load_relaxed_pointer(&array->chunks[block]);
+    return memory + array_offset(array, index, block);
+}
 
 /* Hot arrays: the address of an element whose block is known to be resident. */
 static inline void *array_at(const struct array *array, uint64_t index)
 {
-    return array->base + (size_t)(index / array->per_block) * BLOCK_SIZE +
-           (size_t)(index % array->per_block) * array->stride;
+    const uint32_t block = array_block(array, index);
+    return array->base + (size_t)block * BLOCK_SIZE + array_offset(array, index, block);
 }
 
 /* Brings blocks [first, first + count) of a hot array in, as far as there are so many, in reads of
@@ -184,7 +225,7 @@ size_t array_releases(const struct array *array);
 void array_thaw(struct array *array, bool durable);
 
 /* Moves stored blocks that lie at file block `limit` or above to free blocks below it, at most
- * *budget of them; between array_write_frozen() and array_encode(). */
+ * *budget of them, and has array_encode() move directory leaves that lie there; between array_write_frozen() and array_encode(). */
 omendb_status array_relocate(struct array *array, uint32_t limit, uint32_t *budget,
                              omendb_error *err);
 

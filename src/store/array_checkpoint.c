@@ -172,6 +172,11 @@ omendb_status array_relocate(struct array *array, uint32_t limit, uint32_t *budg
         (*budget)--;
     }
     alloc_free(scratch);
+    for (uint32_t leaf = 0; leaf<array->leaf_count && * budget> 0; leaf++) {
+        if (array->leaves[leaf].block < limit) continue;
+        array->leaf_limit = limit;
+        (*budget)--;
+    }
     return status;
 }
 
@@ -201,7 +206,8 @@ static omendb_status leaves_write(struct array *array, const struct block_ref *o
         const uint32_t first = leaf * ARRAY_LEAF_REFS;
         const uint32_t rest = count - first;
         const uint32_t here = rest < ARRAY_LEAF_REFS ? rest : ARRAY_LEAF_REFS;
-        bool changed = leaf >= array->leaf_count || leaf >= first_leaf_changed_from;
+        bool changed = leaf >= array->leaf_count || leaf >= first_leaf_changed_from ||
+                       (array->leaf_limit != 0 && array->leaves[leaf].block >= array->leaf_limit);
         for (; at < array->changes_count && array->changes[at].index < first + here; at++)
             changed = true;
         if (!changed) {
@@ -370,6 +376,7 @@ void array_thaw(struct array *array, bool durable)
     mutex_unlock(&array->freeze_mutex);
     array->new_leaves = NULL;
     array->new_leaf_count = 0;
+    array->leaf_limit = 0;
     array->changes_count = 0;
     array->freezing = false;
 }

@@ -86,18 +86,41 @@ static bool nothing_to_do(const struct store *store)
            store->live.sequence + 1 == store->next_sequence;
 }
 
-/* Much of the file is free, so that blocks from its end should move into gaps before it. */
+/* Blocks that the newest image refers to. */
+static uint32_t blocks_used(const struct space *space)
+{
+    return space->map.taken_count - (uint32_t)space->released_count;
+}
+
+/* Blocks from the file's end should move into gaps before it: much of the file is free, or it is to
+ * lie at rest with more than 1/512 in gaps. A close frees what only the image before it needs, so
+ * nothing behind the last block of the newest image counts there. */
 static bool wants_shrinking(const struct space *space, enum checkpoint_kind kind)
 {
-    const uint32_t used = space->map.taken_count - (uint32_t)space->released_count;
-    const uint32_t end = space->map.end;
-    return end >= 32 && end - used > end / (kind == CHECKPOINT_CLOSE ? 8 : 2);
+    const uint32_t used = blocks_used(space);
+    const uint32_t end = kind == CHECKPOINT_CLOSE ? space_live_end(space) : space->map.end;
+    return end >= SHRINK_BLOCKS_MIN &&
+           end - used > (kind == CHECKPOINT_CLOSE ? used / 512 : end / 2);
+}
+
+/* Did the last checkpoint move blocks, or make gaps that the next one can fill? It doesn't for ever:
+ * each move leaves one block less behind the limit; nor while a reader process pins an image. */
+static bool shrinks_further(struct store *store)
+{
+    const uint32_t taken = store->space.map.taken_count;
+    const bool further = store->idle_checkpoints == 0 || store->shrink_moved != 0 ||
+                         taken < store->shrink_taken;
+    store->shrink_taken = taken;
+    return further;
 }
 
 /* Space that another checkpoint would give back although nothing was written since the last. */
-static bool wants_compaction(const struct store *store, enum checkpoint_kind kind)
+static bool wants_compaction(struct store *store, enum checkpoint_kind kind)
 {
-    if (wants_shrinking(&store->space, kind)) return true;
+    /* A close doesn't wait for readers, the upkeep thread comes again. */
+    if (wants_shrinking(&store->space, kind) &&
+        (kind != CHECKPOINT_CLOSE || shrinks_further(store)))
+        return true;
     for (size_t i = 0; i < store->collections_count; i++)
         if (collection_wants_compaction(store->collections[i])) return true;
     return false;
@@ -157,20 +180,36 @@ static omendb_status catalog_build(struct checkpoint *run, omendb_error *err)
                             &run->records, NULL, err);
 }
 
+/* The blocks that directories and the catalog take when references change. */
+static omendb_status array_leaves_counted(void *context, struct array *array, omendb_error *err)
+{
+    (void)err;
+    *(uint32_t *)context += array->leaf_count;
+    return OMENDB_OK;
+}
+
 /* Moves blocks from the end of the file into holes before it, when there are many. */
 static omendb_status shrink(struct checkpoint *run, omendb_error *err)
 {
     struct space *space = &run->store->space;
     (void)block_map_trim(&space->map);
-    const uint32_t used = space->map.taken_count - (uint32_t)space->released_count;
-    struct relocation relocation = {.budget = run->kind == CHECKPOINT_CLOSE ? 4096 : 64};
+    const bool closing = run->kind == CHECKPOINT_CLOSE;
+    const uint32_t used = blocks_used(space);
+    run->store->shrink_moved = 0;
+    struct relocation relocation = {.budget = closing ? 4096 : 64};
     if (!wants_shrinking(space, run->kind)) return OMENDB_OK;
-    /* Only as far as free blocks below the limit reach. */
-    relocation.limit = used + used / 16 + BLOCK_FIRST;
+    uint32_t kept = run->store->live.catalog_refs;
+    for (size_t i = 0; i < run->count; i++)
+        TRY(collection_each_array(run->collections[i], array_leaves_counted, &kept, err));
+    /* Only as far as free blocks below the limit reach. At rest nothing is to lie behind it. */
+    relocation.limit = used + (closing ? used / 512 + kept : used / 16 + BLOCK_FIRST);
     const uint32_t free_below = block_map_free_below(&space->map, relocation.limit);
-    if (free_below < relocation.budget) relocation.budget = free_below;
+    const uint32_t room = free_below > kept ? free_below - kept : 0;
+    if (room < relocation.budget) relocation.budget = room;
+    const uint32_t budget = relocation.budget;
     for (size_t i = 0; i < run->count && relocation.budget > 0; i++)
         TRY(collection_each_array(run->collections[i], array_relocated, &relocation, err));
+    run->store->shrink_moved = budget - relocation.budget;
     return OMENDB_OK;
 }
 

@@ -62,17 +62,24 @@ static bool host_has_work(const struct store *store)
     return store->options.hooks.work != NULL && !store->read_only;
 }
 
+static bool host_stopped(struct store *store)
+{
+    return atomic_load_acquire_u32(&store->index_stopped) != 0;
+}
+
 /* Values of collection.work_wanted. */
 enum { WORK_NONE, WORK_WANTED, WORK_FAILED };
 
-/* The next collection, by id and round the ring, that is marked: pinned, its mark taken. */
-static struct collection *wanted_next(struct store *store)
+/* The next collection, by id and round the ring, that is marked: pinned, its mark taken. `only`: no
+ * other than this one; NULL: any. */
+static struct collection *wanted_next(struct store *store, const struct collection *only)
 {
     struct collection *next = NULL, *first = NULL;
     mutex_lock(&store->catalog);
     for (size_t i = 0; i < store->collections_count; i++) {
         struct collection *collection = store->collections[i];
         if (atomic_load_acquire_u32(&collection->work_wanted) != WORK_WANTED) continue;
+        if (only != NULL && collection != only) continue;
         if (first == NULL || collection->id < first->id) first = collection;
         if (collection->id > store->index_cursor && (next == NULL || collection->id < next->id))
             next = collection;
@@ -117,31 +124,56 @@ static uint32_t host_threads(const struct store *store)
     return half != 0 ? half : 1;
 }
 
-/* `indexing` held. *more: some collection is still marked. */
-static omendb_status piece_run(struct store *store, bool *more, omendb_error *err)
+/* A piece of work for `host`, whose collection has been taken by wanted_next(). `failed`: its mark
+ * after a failure. `indexing` held. *more: some collection is still marked. */
+static omendb_status piece_call(struct index_host *host, uint32_t failed, bool *more,
+                                omendb_error *err)
 {
+    struct store *store = host->store;
+    struct collection *collection = host->collection;
     const struct index_hooks *hooks = &store->options.hooks;
-    struct collection *collection = wanted_next(store);
     omendb_error local = {0};
     bool again = false;
-    *more = false;
-    if (collection == NULL) return OMENDB_OK;
-    struct index_host host = {
-        .store = store, .collection = collection, .threads = host_threads(store)};
-    store->index_cursor = collection->id;
-    omendb_status status = hooks->work(hooks->context, collection, &host, &again, &local);
-    /* A failure waits, so that other collections have their turns. */
-    if (again || status != OMENDB_OK)
-        atomic_store_release_u32(&collection->work_wanted, status == OMENDB_OK
-                                                               ? WORK_WANTED
-                                                               : WORK_FAILED); /* wanted_next() */
+    omendb_status status = hooks->work(hooks->context, collection, host, &again, &local);
+    if (again || host->refused || status != OMENDB_OK)
+        atomic_store_release_u32(&collection->work_wanted,
+                                 status == OMENDB_OK ? WORK_WANTED : failed); /* wanted_next() */
     atomic_store_release_u32(&collection->work_runs, 0); /* with store_index_state() */
     /* The blocks of a dropped collection may mean something else by now. */
     if (atomic_load_acquire_u32(&collection->dropped) != 0) status = OMENDB_OK;
     collection_unpin(collection);
     *more = wanted_any(store);
+    if (!again || status != OMENDB_OK) event_announce(&store->indexed); /* store_index_wait() */
     if (status != OMENDB_OK && err != NULL) *err = local;
     return status;
+}
+
+/* `indexing` held: a piece for the collection whose turn it is. */
+static omendb_status piece_run(struct store *store, bool *more, omendb_error *err)
+{
+    struct index_host host = {
+        .store = store, .collection = wanted_next(store, NULL), .threads = host_threads(store)};
+    *more = false;
+    if (host.collection == NULL) return OMENDB_OK;
+    store->index_cursor = host.collection->id;
+    /* A failure waits, so that other collections have their turns. */
+    return piece_call(&host, WORK_FAILED, more, err);
+}
+
+bool store_index_help(struct store *store, struct collection *collection)
+{
+    struct index_host host = {.store = store, .threads = 1, .brief = true};
+    bool more = false, helped = false;
+    if (!host_has_work(store) || store->vfs->single_threaded || host_stopped(store) ||
+        atomic_load_acquire_u32(&store->fenced) != 0 || !mutex_try_lock(&store->indexing))
+        return false;
+    host.collection = wanted_next(store, collection);
+    /* What fails is left to the store's thread, which notes it and tries again. */
+    if (host.collection != NULL)
+        helped = piece_call(&host, WORK_WANTED, &more, NULL) == OMENDB_OK && !host.refused;
+    mutex_unlock(&store->indexing);
+    if (more) host_wake(store);
+    return helped;
 }
 
 omendb_status store_index_work(struct store *store, bool *more, omendb_error *err)
@@ -193,17 +225,32 @@ enum store_index_state store_index_state(struct store *store, struct collection 
     return store_writable(store, cause) == OMENDB_OK ? STORE_INDEX_BUSY : STORE_INDEX_FAILED;
 }
 
+uint32_t store_index_seen(const struct store *store)
+{
+    return event_now(&store->indexed);
+}
+
+void store_index_wait(struct store *store, uint32_t seen, uint32_t timeout_ms)
+{
+    if (store->vfs->single_threaded) { /* Nobody else would. */
+        host_work_inline(store);
+        return;
+    }
+    (void)atomic_add_u32(&store->index_waiters, 1);
+    /* The thread may be gathering: it looks at the count under the lock. */
+    mutex_lock(&store->index);
+    condition_wake_one(&store->index_wanted);
+    mutex_unlock(&store->index);
+    event_wait_for(&store->indexed, seen, timeout_ms);
+    (void)atomic_sub_u32(&store->index_waiters, 1);
+}
+
 void store_index_wake(struct store *store)
 {
     host_wake_wanted(store);
 }
 
 /* ---- The thread ---- */
-
-static bool host_stopped(struct store *store)
-{
-    return atomic_load_acquire_u32(&store->index_stopped) != 0;
-}
 
 /* `index` held; false: the thread is to end. */
 static bool host_sleep(struct store *store, bool failed)
@@ -213,8 +260,8 @@ static bool host_sleep(struct store *store, bool failed)
         (void)condition_wait_for(&store->index_wanted, &store->index, INDEX_RETRY_MS);
     while (!failed && !host_stopped(store) && atomic_load_acquire_u32(&store->index_pending) == 0)
         condition_wait(&store->index_wanted, &store->index);
-    /* Commits come in swarms: one look for all of them. */
-    if (!host_stopped(store))
+    /* Commits come in swarms: one look for all of them, unless somebody waits for it. */
+    if (!host_stopped(store) && atomic_load_acquire_u32(&store->index_waiters) == 0)
         (void)condition_wait_for(&store->index_wanted, &store->index, INDEX_GATHER_MS);
     return !host_stopped(store);
 }
@@ -238,6 +285,7 @@ static void host_main(void *context)
             mutex_unlock(&store->indexing);
             if (status == OMENDB_OK) continue;
             upkeep_note(store, &error);
+            event_announce(&store->indexed); /* The cause is known now: store_index_state(). */
             failed = true;
         }
         mutex_lock(&store->index);

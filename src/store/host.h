@@ -28,6 +28,9 @@ struct index_host {
     struct store *store;
     struct collection *collection; /* That of the call. */
     uint32_t threads;              /* That the work may use, the caller among them; at least 1. */
+    /* Somebody who waits for the index lends his thread for what takes less than a millisecond: do
+     * only that, else nothing, and say so. The store's thread will be called for it. */
+    bool brief, refused;
 };
 
 /* The writer lock, for short changes: writers wait. Not within one another. */

@@ -174,6 +174,18 @@ void space_free(struct space *space, uint32_t block)
     block_map_give(&space->map, block);
 }
 
+uint32_t space_live_end(const struct space *space)
+{
+    uint32_t end = space->map.end;
+    for (; end > 0; end--) {
+        const uint32_t block = end - 1;
+        const bool releasing = block / 64 < space->releasing_words &&
+                               (space->releasing[block / 64] >> (block % 64) & 1) != 0;
+        if (block_map_is_taken(&space->map, block) && !releasing) break;
+    }
+    return end;
+}
+
 void space_advance(struct space *space, uint64_t generation)
 {
     assert(generation > space->generation);

@@ -93,6 +93,10 @@ void space_free(struct space *space, uint32_t block);
 /* After the superblock of `generation` is durable: frees what may be freed. */
 void space_advance(struct space *space, uint64_t generation);
 
+/* One past the last block that the newest image refers to: blocks that are only waiting to be freed
+ * don't count. */
+uint32_t space_live_end(const struct space *space);
+
 /* Is a generation in [first, last] pinned by a reader process? */
 bool space_pinned(struct space *space, uint64_t first, uint64_t last);
 

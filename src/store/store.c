@@ -241,6 +241,7 @@ uint32_t store_interrupts(struct store *store)
 void store_interrupt(struct store *store)
 {
     (void)atomic_add_u32(&store->interrupts, 1);
+    event_announce(&store->indexed); /* with store_index_wait() */
 }
 
 uint64_t store_clock_ns(struct store *store)

@@ -56,6 +56,18 @@ enum store_index_state { STORE_INDEX_IDLE, STORE_INDEX_BUSY, STORE_INDEX_FAILED 
 enum store_index_state store_index_state(struct store *store, struct collection *collection,
                                          omendb_error *cause);
 
+/* For who waits until that is no longer BUSY: take store_index_seen(), then look at the state, then
+ * wait with what was seen. store_index_wait() returns when work came to rest or failed since, when
+ * store_interrupt() was called, or `timeout_ms` passed; or without cause. While somebody waits the
+ * store's thread gathers no commits before it begins. */
+uint32_t store_index_seen(const struct store *store);
+void store_index_wait(struct store *store, uint32_t seen, uint32_t timeout_ms);
+
+/* Does what is brief of the work on the collection on the caller's thread, which costs less than to
+ * wake another one and to wait for it: look at the state again. false: there is no such work, or it is
+ * being done; wait then. */
+bool store_index_help(struct store *store, struct collection *collection);
+
 /* Has the store's thread look at collections that were marked (work_wanted) outside of a batch. */
 void store_index_wake(struct store *store);
 

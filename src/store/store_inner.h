@@ -17,6 +17,7 @@ enum {
     INDEX_RETRY_MS = 1000,       /* Its pause after a failure. */
     IDLE_CHECKPOINTS_MAX = 12, /* In a row without a commit: unlink, two rotations, moves, again. */
     COMPACT_BUDGET = 8 << 20,  /* Document bytes moved by one checkpoint. */
+    SHRINK_BLOCKS_MIN = 32,    /* Gaps of a file up to 2 MiB are left. */
     COMMIT_COLLECTIONS = 4     /* Collections of a batch whose counts need no allocation. */
 };
 
@@ -107,6 +108,8 @@ struct store {
     atomic_u32 index_stopped; /* 1: opening or closing. */
     bool index_inline;        /* A commit that is logged works on an index before it returns. */
     atomic_u32 index_pending; /* 1: the thread will look, or is looking. */
+    atomic_u32 index_waiters; /* Threads in store_index_wait(). */
+    struct event indexed;     /* The work on a collection came to rest, or failed. */
     uint32_t index_cursor;    /* Id of the collection that had the last turn. */
     uint64_t index_changes;   /* Counts host_changed(). Writer lock. */
     atomic_u64 last_index_ns; /* When it was called last. */
@@ -117,7 +120,9 @@ struct store {
     struct thread upkeep;
     bool upkeep_running, upkeep_stop, checkpoint_wanted;
     uint32_t idle_checkpoints;
-    uint32_t file_blocks; /* Of the live image. */
+    uint32_t shrink_moved; /* Blocks that the last checkpoint moved towards the beginning, */
+    uint32_t shrink_taken; /* and how many were taken when one was last looked for. */
+    uint32_t file_blocks;  /* Of the live image. */
     uint64_t checkpoints, checkpoint_ns_last, replayed_batches, undone_batches;
     atomic_u32 commits_waiting; /* For the writer lock: host_lock(). */
     uint64_t commits, upkeep_failures;

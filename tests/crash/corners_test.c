@@ -613,6 +613,67 @@ static void texts_of_ids_move_together(void)
     end(&scene);
 }
 
+/* ---- Closing without gaps ---- */
+
+static uint32_t crashes_met;
+
+static void gapless(struct scene *scene)
+{
+    const struct space *space = &scene->store->space;
+    CHECK(space->map.end >= 32 && space->released_count == 0);
+    CHECK(space->map.end - space->map.taken_count <= space->map.taken_count / 512);
+}
+
+/* Before each call of the close: what a crash here leaves is whole, and closes without gaps. */
+static void close_crashes(void *context, struct sim *sim, const struct sim_call *call)
+{
+    const struct scene *closing = context;
+    struct sim *disk = sim_clone(sim);
+    struct scene scene;
+    sim_reboot(disk, (enum sim_mode)(call->number % (SIM_CRASH_MODES + 1)), call->number);
+    scene_init(&scene, disk);
+    scene.now = scene.after = closing->now;
+    scene.sequence = closing->sequence;
+    plain(&scene, SCENE_OPEN);
+    verified(&scene);
+    if (crashes_met++ % 8 == 0) {
+        plain(&scene, SCENE_CLOSE);
+        plain(&scene, SCENE_OPEN);
+        gapless(&scene);
+        verified(&scene);
+    }
+    end(&scene);
+}
+
+/* The file's end is cut off only when neither superblock needs what lies there. */
+static void a_close_that_shortens_the_file_survives_crashes(void)
+{
+    struct scene scene;
+    begin(&scene, 13);
+    plain(&scene, SCENE_OPEN);
+    make(&scene, 0, 1);
+    make(&scene, 1, 0);
+    for (uint32_t round = 0; round < 4; round++) { /* Every block lies in a place of its own. */
+        put(&scene, 0, 0, SCENE_IDS, 300);
+        put(&scene, 1, round * 100, round * 100 + 100, 24000);
+        plain(&scene, SCENE_CHECKPOINT);
+    }
+    put(&scene, 0, 0, SCENE_IDS, 300);
+    const struct space *space = &scene.store->space;
+    const uint32_t end_before = space->map.end;
+    CHECK(end_before - space->map.taken_count + space->released_count > 8);
+    crashes_met = 0;
+    sim_on_call(scene.sim, close_crashes, &scene);
+    plain(&scene, SCENE_CLOSE);
+    sim_on_call(scene.sim, NULL, NULL);
+    CHECK(crashes_met > 60);
+    plain(&scene, SCENE_OPEN);
+    gapless(&scene);
+    CHECK(scene.store->space.map.end < end_before);
+    verified(&scene);
+    end(&scene);
+}
+
 /* ---- Texts ---- */
 
 /* Whichever append needs memory, statistics fail as a whole. */
@@ -660,6 +721,8 @@ static const struct test tests[] = {
     {"batches_that_fit_nothing_are_refused", batches_that_fit_nothing_are_refused},
     {"files_in_the_way_are_replaced_or_respected", files_in_the_way_are_replaced_or_respected},
     {"texts_of_ids_move_together", texts_of_ids_move_together},
+    {"a_close_that_shortens_the_file_survives_crashes",
+     a_close_that_shortens_the_file_survives_crashes},
     {"statistics_fail_as_a_whole", statistics_fail_as_a_whole},
     {0},
 };

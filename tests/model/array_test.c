@@ -511,7 +511,31 @@ static void hot_blocks_are_loaded_in_runs(void)
     bench_close();
 }
 
+/* Blocks are found without a division: the same ones, up to the last element there can be. */
+static void elements_lie_where_a_division_says(void)
+{
+    uint64_t seed = 5;
+    for (uint32_t stride = 4; stride <= BLOCK_SIZE; stride += stride < 4096 ? 4 : 1020) {
+        struct array array;
+        OK(array_init(&array, NULL, ARRAY_VECTORS, 0, stride, true, &err));
+        for (uint32_t i = 0; i < 200; i++) {
+            const uint64_t block = i < 8 ? i : random_next(&seed) % (UINT64_C(1) << 24);
+            const uint64_t first = block * array.per_block;
+            const uint64_t indexes[] = {first, first + 1, first + array.per_block - 1,
+                                        first + random_below(&seed, array.per_block)};
+            for (size_t at = 0; at < COUNT_OF(indexes); at++) {
+                const uint32_t found = array_block(&array, indexes[at]);
+                CHECK(found == indexes[at] / array.per_block);
+                CHECK(array_offset(&array, indexes[at], found) ==
+                      indexes[at] % array.per_block * stride);
+            }
+        }
+        array_deinit(&array);
+    }
+}
+
 static const struct test tests[] = {
+    {"elements_lie_where_a_division_says", elements_lie_where_a_division_says},
     {"a_hot_array_is_its_model_through_checkpoints", a_hot_array_is_its_model_through_checkpoints},
     {"a_cold_array_is_its_model_through_checkpoints",
      a_cold_array_is_its_model_through_checkpoints},

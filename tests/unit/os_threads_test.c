@@ -81,6 +81,34 @@ static void a_condition_wakes_and_times_out(void)
     mutex_deinit(&shared.mutex);
 }
 
+static void announce(void *context)
+{
+    event_announce(context);
+}
+
+static void an_event_ends_waits_and_a_lock_can_be_tried(void)
+{
+    struct shared shared = {0};
+    struct thread thread = {0};
+    struct event event = {0};
+    const uint32_t seen = event_now(&event);
+    const uint64_t start = vfs_real()->ops->clock_monotonic_ns(vfs_real());
+    event_wait_for(&event, seen, 20); /* Nobody announces anything. */
+    CHECK(event_now(&event) == seen);
+    CHECK(thread_start(&thread, "announcer", announce, &event, NULL) == OMENDB_OK);
+    while (event_now(&event) == seen) event_wait_for(&event, seen, 600000);
+    event_wait_for(&event, seen, 600000); /* It has happened since. */
+    CHECK(vfs_real()->ops->clock_monotonic_ns(vfs_real()) - start < UINT64_C(300000000000));
+    thread_join(&thread);
+    CHECK(mutex_init(&shared.mutex, NULL) == OMENDB_OK);
+    CHECK(mutex_try_lock(&shared.mutex));
+    CHECK(!mutex_try_lock(&shared.mutex));
+    mutex_unlock(&shared.mutex);
+    CHECK(mutex_try_lock(&shared.mutex));
+    mutex_unlock(&shared.mutex);
+    mutex_deinit(&shared.mutex);
+}
+
 enum { SHARES = 1000 };
 
 struct shares {
@@ -130,6 +158,8 @@ int main(int argc, char **argv)
     static const struct test tests[] = {
         {"a_mutex_excludes", a_mutex_excludes},
         {"a_condition_wakes_and_times_out", a_condition_wakes_and_times_out},
+        {"an_event_ends_waits_and_a_lock_can_be_tried",
+         an_event_ends_waits_and_a_lock_can_be_tried},
         {"parallel_runs_each_index_once", parallel_runs_each_index_once},
         {"thread_objects_report_no_memory", thread_objects_report_no_memory},
         {NULL, NULL},

@@ -162,11 +162,56 @@ static void closing_at_any_time(void)
     remove_store(name);
 }
 
+/* Waits by the store alone, for longer than the test may last: a lost wake-up would be noticed. */
+static void wait_at_rest(bool helping)
+{
+    enum { FOREVER_MS = 600000 };
+    const uint64_t end = store_clock_ns(store) + UINT64_C(60000000000);
+    for (;;) {
+        omendb_error cause = {0};
+        const uint32_t seen = store_index_seen(store);
+        const enum store_index_state state = store_index_state(store, collection, &cause);
+        CHECK(state != STORE_INDEX_FAILED);
+        if (state == STORE_INDEX_IDLE) break;
+        if (helping && store_index_help(store, collection)) continue;
+        store_index_wait(store, seen, FOREVER_MS);
+    }
+    CHECK(store_clock_ns(store) < end);
+}
+
+static void wait_and_write(void *context, uint32_t index)
+{
+    uint64_t seed = *(const uint64_t *)context + index;
+    for (uint32_t step = 0; step < STEPS; step++) {
+        struct batch batch = {0};
+        omendb_error local = {0};
+        live_add(&batch, collection, random_below(&seed, IDS), random_below(&seed, 100000), 20);
+        CHECK(live_commit(store, &batch, &local) == OMENDB_OK);
+        if (random_below(&seed, 4) == 0) CHECK(store_checkpoint(store, &local) == OMENDB_OK);
+        wait_at_rest(index % 2 == 0);
+    }
+}
+
+static void who_waits_is_woken_and_may_help(void)
+{
+    for (uint64_t seed = 0; seed < 2; seed++) {
+        begin(seed != 0);
+        thread_parallel(4, 4, wait_and_write, &seed);
+        wait_at_rest(false);
+        toy_check();
+        live_check(store);
+        collection_unpin(collection);
+        live_close(store);
+    }
+    remove_store(name);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test tests[] = {
         {"everything_at_once", everything_at_once},
         {"closing_at_any_time", closing_at_any_time},
+        {"who_waits_is_woken_and_may_help", who_waits_is_woken_and_may_help},
         {NULL, NULL},
     };
     return test_main(tests, argc, argv);
