@@ -1,4 +1,5 @@
 /* graph_bench.c - the graph alone: walks, entries and their parameters, without storage around them.
+ * Long because: one program that is read from top to bottom, with its sets, ladders and report.
  *
  *     graph_bench --data FILE --queries FILE --dim D [--metric l2|cosine|ip] [--rows N]
  *     graph_bench --gaussian-mixture N DIM CLUSTERS [--rank R]
@@ -6,6 +7,8 @@
  *
  *     --links FILE     reads the graph from there, or builds it and writes it there
  *     --ef-construction 100, --threads 1 (of building and of the exact answers)
+ *     --keep 0         candidates of an insertion that pruning looks at; 0 = all
+ *     --refine 0       ef of a second look at every node; 0 = none
  *     --ef A,B,...     ladder; --rounds 5; --query-count 1000; --seed 1
  *     --walks edges,codes   --enters hubs,layers
  *     --ladder all|short    short: only the lines at a recall of .90, .95 and .99
@@ -46,6 +49,7 @@ enum {
     WALKS = 2,
     ENTERS = 2,
     SERIES = WALKS * ENTERS,
+    REFINE_BATCH = 1024,
     TILE = 256 /* Rows that all queries look at while they are in a cache. */
 };
 
@@ -99,7 +103,7 @@ struct request {
     const char *data, *queries, *links;
     const char *made; /* "gaussian-mixture", "uniform", or NULL: read. */
     omendb_metric metric;
-    uint32_t rows, dim, clusters, rank, query_count, ef_construction, threads, rounds;
+    uint32_t rows, dim, clusters, rank, query_count, ef_construction, keep, refine, threads, rounds;
     uint32_t efs[EFS_MAX], ef_count;
     bool walks[WALKS], enters[ENTERS], short_ladder;
     uint64_t seed;
@@ -147,6 +151,8 @@ static void request_parse(struct request *request, char **words)
         else if (strcmp(word, "--rank") == 0) request->rank = NUMBER();
         else if (strcmp(word, "--query-count") == 0) request->query_count = NUMBER();
         else if (strcmp(word, "--ef-construction") == 0) request->ef_construction = NUMBER();
+        else if (strcmp(word, "--keep") == 0) request->keep = NUMBER();
+        else if (strcmp(word, "--refine") == 0) request->refine = NUMBER();
         else if (strcmp(word, "--threads") == 0) request->threads = NUMBER();
         else if (strcmp(word, "--rounds") == 0) request->rounds = NUMBER();
         else if (strcmp(word, "--seed") == 0) request->seed = NUMBER();
@@ -388,7 +394,7 @@ static void bench_encode(struct bench *bench, const struct kernels *kernels)
     const struct set *set = &bench->set;
     const uint32_t dim = set->dim, step = set->rows / 4096 + 1;
     double squares = 0, *sums = items(dim, sizeof *sums);
-    float *mean = items(dim, sizeof *mean), norm_max = 0, *norms = NULL;
+    float *mean = items(dim, sizeof *mean);
     uint32_t sampled = 0;
     DIE_UNLESS(codes_init(&bench->codes, kernels, OMENDB_F32, bench->request->metric, dim,
                           UINT64_C(0x4F6D656E44422037), &failure));
@@ -398,20 +404,14 @@ static void bench_encode(struct bench *bench, const struct kernels *kernels)
     DIE_UNLESS(codes_add_centre(&bench->codes, mean, &failure));
     graph_init(&bench->graph, kernels, cpu_features(), dim, bench->request->metric);
     bench->rows = huge((size_t)set->rows * bench->codes.stride);
-    if (bench->graph.inner_product) norms = items(set->rows, sizeof *norms);
     for (uint32_t i = 0; i < set->rows; i++) {
         const float *vector = set->base + (size_t)i * dim;
         uint8_t *row = bench->rows + (size_t)i * bench->codes.stride;
         codes_encode(&bench->codes, vector, 1, row);
         const double length = (double)((const struct code_header *)(const void *)row)->length;
         squares += length * length;
-        if (norms == NULL) continue;
-        norms[i] = kernels->dot[OMENDB_F32].pair(vector, vector, dim);
-        if (norms[i] > norm_max) norm_max = norms[i];
     }
     bench->graph.unit = exp2f(rintf(log2f((float)(1 / sqrt(squares / set->rows)))));
-    bench->graph.norms = norms;
-    bench->graph.norm_max = norm_max;
     free(sums);
     free(mean);
 }
@@ -479,6 +479,20 @@ static void bench_insert(struct bench *bench, struct graph_plan *plan,
     }
 }
 
+static void bench_refine(struct bench *bench, struct graph_plan *plan,
+                         struct graph_change_options options)
+{
+    uint32_t nodes[REFINE_BATCH];
+    options.ef = bench->request->refine;
+    options.keep = 0;
+    for (uint32_t done = 0, count = 0; done < bench->set.rows; done += count) {
+        for (count = 0; count < REFINE_BATCH && done + count < bench->set.rows; count++)
+            nodes[count] = done + count;
+        DIE_UNLESS(graph_plan_refine(&bench->graph, nodes, count, &options, plan, &failure));
+        bench_apply(bench, plan);
+    }
+}
+
 /* Returns how many nodes couldn't be reached before. */
 static uint32_t bench_reach(struct bench *bench, struct graph_plan *plan,
                             const struct graph_change_options *options)
@@ -502,8 +516,10 @@ static void bench_build(struct bench *bench)
     const struct kernels *kernels = kernels_for(cpu_features());
     struct graph *graph = &bench->graph;
     struct graph_plan plan = {0};
-    const struct graph_change_options options = {
-        .ef = request->ef_construction, .threads = request->threads, .node_end = rows};
+    const struct graph_change_options options = {.ef = request->ef_construction,
+                                                 .keep = request->keep,
+                                                 .threads = request->threads,
+                                                 .node_end = rows};
     const double begin = cpu_s();
     bench_encode(bench, kernels);
     const double encoded = cpu_s();
@@ -521,13 +537,16 @@ static void bench_build(struct bench *bench)
     }
     const bool read = bench_links_read(bench);
     uint32_t unreachable = 0;
+    double inserted = encoded;
     if (!read) {
         bench_insert(bench, &plan, &options);
+        inserted = cpu_s();
+        if (request->refine != 0) bench_refine(bench, &plan, options);
         unreachable = bench_reach(bench, &plan, &options);
         bench_links_write(bench);
     }
     const double linked = cpu_s();
-    float *room = items(2 * (size_t)graph->size, sizeof *room);
+    float *room = items(graph_edges_room(graph), sizeof *room);
     for (uint32_t i = 0; i < rows; i++)
         graph_edges_encode(graph, i, graph_links(graph, i), UINT32_MAX, room);
     const double edged = cpu_s();
@@ -554,8 +573,10 @@ static void bench_build(struct bench *bench)
                  bench->codes.stride + GRAPH_LINKS_SIZE + graph->edge_size,
                  request->ef_construction, encoded - begin);
     if (!read)
-        (void)printf("\"link_cpu_s\":%.2f,\"distances_per_insert\":%.0f,\"unreachable\":%u,",
-                     linked - encoded, (double)plan.counts.distances / rows, unreachable);
+        (void)printf("\"link_cpu_s\":%.2f,\"refine_cpu_s\":%.2f,\"distances_per_insert\":%.0f,"
+                     "\"unreachable\":%u,",
+                     inserted - encoded, linked - inserted, (double)plan.counts.distances / rows,
+                     unreachable);
     (void)printf("\"edges_cpu_s\":%.2f,\"strict_per_row\":%.1f,\"used_per_row\":%.1f,"
                  "\"entries\":%u,\"layers\":%u,\"layer_nodes\":%u,\"layers_cpu_s\":%.2f}\n",
                  edged - linked, (double)strict / rows, (double)used / rows,

@@ -263,10 +263,21 @@ static AVX512_VNNI void avx512_u7_dot_gather(const uint8_t *a, const uint8_t *co
                                              size_t size, size_t count, int32_t *out)
 {
     assert(size % KERNELS_CODE_MULTIPLE == 0);
-    for (size_t i = 0; i < count; i++) {
-        if (i + 1 < count) avx512_prefetch(codes[i + 1], size);
-        out[i] = avx512_u7_pair(a, codes[i], size);
+    size_t at = 0;
+    for (; at + 4 <= count; at += 4) {
+        __m512i sums[4];
+        UNROLL(4)
+        for (size_t r = 0; r < 4; r++) sums[r] = _mm512_setzero_si512();
+        for (size_t i = 0; i < size; i += 64) {
+            const __m512i digits = _mm512_loadu_si512(a + i);
+            UNROLL(4)
+            for (size_t r = 0; r < 4; r++)
+                sums[r] = _mm512_dpbusd_epi32(sums[r], digits,
+                                              _mm512_loadu_si512(codes[at + r] + i));
+        }
+        _mm_storeu_si128((__m128i *)(void *)(out + at), avx512_sum4(sums));
     }
+    for (; at < count; at++) out[at] = avx512_u7_pair(a, codes[at], size);
 }
 
 /* ---- Rotation ------------------------------------------------------------------- */

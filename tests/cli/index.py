@@ -38,7 +38,7 @@ class Index(CliTest):
         self.assertEqual([e["recall"] for e in index["calibration"]["efforts"]], [0.9, 0.95, 0.99])
         text = self.run_cli("stats", self.db).stdout
         self.assertRegex(text, r"\nindex of v\nprofile +fast\nstate +ready\n")
-        self.assertRegex(text, r"\ncalibration.efforts\nrecall +ef +")
+        self.assertRegex(text, r"\ncalibration.efforts\nrecall +walk +ef +")
 
     def test_a_search_explains_itself(self):
         self.load()

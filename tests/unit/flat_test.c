@@ -433,7 +433,8 @@ static void test_centres_appear_and_bounds_exclude_nearly_all(void)
 {
     harness_begin(NULL, OMENDB_F32, OMENDB_L2, 128);
     float x[128];
-    for (uint32_t i = 0; i < 6000; i++) {
+    /* Fewer than begin a graph, whose work would make codes again meanwhile. */
+    for (uint32_t i = 0; i < 4000; i++) {
         for (uint32_t j = 0; j < 128; j++) x[j] = 500.0f + (float)random_below(1000) * 0.01f;
         upsert(i, (const uint8_t *)x);
         if (i % 200 == 0) commit();
@@ -441,7 +442,7 @@ static void test_centres_appear_and_bounds_exclude_nearly_all(void)
     commit();
     const struct vector_index *index = vector_index_of(h.collection, 0);
     CHECK(index != NULL && index->state.states[0] == CENTRE_ADDED);
-    CHECK(index->state.states[1] == CENTRE_SKIPPED && index->state.states[2] == CENTRE_SKIPPED);
+    CHECK(index->state.states[1] == CENTRE_SKIPPED);
     CHECK(atomic_load_relaxed_u32(&index->codes.centre_count) == 2);
     struct snapshot snapshot;
     struct flat_stats stats = {0};
@@ -451,7 +452,7 @@ static void test_centres_appear_and_bounds_exclude_nearly_all(void)
         .collection = h.collection, .k = 10, .vector = x, .sequence = snapshot.sequence};
     CHECK(flat_search(&query, workspaces, hits, &found, &stats, NULL) == OMENDB_OK);
     /* The first 256 nodes, coded about the origin, can't be excluded. */
-    CHECK(stats.scanned == 6000 && stats.refined < 600);
+    CHECK(stats.scanned == 4000 && stats.refined < 600);
     store_leave(&snapshot);
     check_query((const uint8_t *)x, 10, 0, 0);
     harness_end();

@@ -71,7 +71,7 @@ static inline uint8_t *area_create(void)
     return all + PAGE;
 }
 
-static uint8_t *areas[3];
+static uint8_t *areas[4];
 
 /* Place 0: the last byte is the area's last. 1: the first is its first. 2: one byte before
  * the end, so that nothing is aligned. */

@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include "graph_help.h"
-#include "index/vector/graph_calibrate.h"
 #include "index/vector/vector_stats.h"
 #include "store/host.h"
 
@@ -421,35 +420,6 @@ static void profiles_are_switched_while_searches_go_on(void)
     unlink(path);
 }
 
-static void efforts_are_chosen_by_what_was_measured(void)
-{
-    struct graph_table table = {.linked = 1000, .queries = 200, .held_out = 1};
-    struct graph_choice choice = {0};
-    CHECK(!graph_choose(NULL, 10, 0.9f, &choice));
-    for (uint32_t rung = 0; rung < 6; rung++) {
-        table.recall[0][0][rung] = (uint16_t)(65535 * (0.5 + 0.08 * rung));
-        table.hops[0][0][rung] = (uint16_t)graph_rung_ef(rung);
-        table.recall[0][2][rung] = (uint16_t)(65535 * (0.5 + 0.07 * rung));
-        table.hops[0][2][rung] = (uint16_t)(graph_rung_ef(rung) / 2);
-    }
-    /* The stretched ladder is cheaper where it reaches, the other goes higher. */
-    CHECK(graph_choose(&table, 10, 0.7f, &choice) && choice.stretch > 0);
-    CHECK(choice.ef >= graph_rung_ef(2) && choice.ef <= graph_rung_ef(4));
-    CHECK(graph_choose(&table, 10, 0.87f, &choice) && choice.stretch <= 0);
-    CHECK(choice.ef > graph_rung_ef(4) && choice.ef <= graph_rung_ef(5));
-    CHECK(!graph_choose(&table, 10, 0.95f, &choice));
-    /* Queries that the graph knew ask for more margin. */
-    CHECK(graph_choose(&table, 10, 0.875f, &choice));
-    table.held_out = 0;
-    CHECK(!graph_choose(&table, 10, 0.875f, &choice));
-    /* More hits need more. */
-    CHECK(graph_choose(&table, 10, 0.7f, &choice));
-    const uint32_t ten = choice.ef;
-    CHECK(graph_choose(&table, 50, 0.7f, &choice) && choice.ef > 3 * ten);
-    graph_choose_ef(&table, 10, 40, &choice);
-    CHECK(choice.ef == 40 && choice.recall > 0.7f && choice.recall < 0.8f);
-}
-
 static void count_problem(void *context, const char *text)
 {
     (void)text;
@@ -498,7 +468,6 @@ static const struct test tests[] = {
      nodes_that_die_before_they_are_linked_leave_none_waiting},
     {"the_tail_keeps_the_order_that_it_is_given", the_tail_keeps_the_order_that_it_is_given},
     {"profiles_are_switched_while_searches_go_on", profiles_are_switched_while_searches_go_on},
-    {"efforts_are_chosen_by_what_was_measured", efforts_are_chosen_by_what_was_measured},
     {"a_wrong_graph_is_noticed", a_wrong_graph_is_noticed},
     {NULL, NULL},
 };

@@ -12,6 +12,7 @@
 
 enum {
     FLAT_DIRECT_NODES = 256, /* So few nodes are scanned without codes. */
+    FLAT_AHEAD = 1024,       /* Bytes of a vector that are asked for before it is read. */
     FLAT_REFINE_BATCH = 16,  /* Full vectors in flight. */
     FLAT_CANDIDATES_MIN = 1024,
     FLAT_INTERRUPT_NODES = 8192 /* Nodes between two questions. */
@@ -563,9 +564,11 @@ static omendb_status flat_node_batch(struct flat_search *search, const uint32_t 
     struct collection *collection = query->collection;
     const void *vectors[FLAT_REFINE_BATCH];
     float norms[FLAT_REFINE_BATCH], distances[FLAT_REFINE_BATCH];
+    const size_t ahead = schema->size < FLAT_AHEAD ? schema->size : FLAT_AHEAD;
     for (uint32_t i = 0; i < count; i++) {
         TRY(collection_vector(collection, query->field, nodes[i], &vectors[i], err));
-        for (size_t byte = 0; byte < schema->size; byte += CACHE_LINE)
+        /* The rest of a long one follows by itself, as it is read in order, and waits for less. */
+        for (size_t byte = 0; byte < ahead; byte += CACHE_LINE)
             prefetch((const uint8_t *)vectors[i] + byte);
         prefetch(array_at(&collection->vectors[query->field].nodes, nodes[i]));
     }

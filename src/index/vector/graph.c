@@ -25,6 +25,9 @@ void graph_column_init(struct graph_column *column, uint8_t *base, uint32_t stri
 
 uint32_t graph_bits(uint32_t dim)
 {
+    uint32_t power = GRAPH_SPREAD_MIN;
+    while (power < dim) power *= 2;
+    if (power <= GRAPH_SPREAD_MAX) return power;
     const uint32_t most = dim > GRAPH_BITS_MAX ? GRAPH_BITS_LONG : GRAPH_BITS_MAX;
     const uint32_t bits = (dim + GRAPH_BITS_MULTIPLE - 1) / GRAPH_BITS_MULTIPLE *
                           GRAPH_BITS_MULTIPLE;
@@ -42,6 +45,18 @@ void graph_init(struct graph *graph, const struct kernels *kernels, uint32_t fea
                             .inner_product = metric == OMENDB_IP,
                             .unit = 1};
     graph->edge_size = 4 * graph->bits + GRAPH_FACTORS_SIZE;
+    graph->spread = graph->bits > dim && graph->bits <= GRAPH_SPREAD_MAX;
+    /* Weyl's sequence by the golden ratio, mixed: the same for ever, since it may be stored one day. */
+    for (uint32_t i = 0; i < COUNT_OF(graph->spread_signs); i++) {
+        const uint64_t x = (i + 1) * UINT64_C(0x9E3779B97F4A7C15);
+        graph->spread_signs[i] = (x ^ x >> 29) * UINT64_C(0xBF58476D1CE4E5B9);
+    }
+}
+
+void graph_spread(const struct graph *graph, float *x)
+{
+    graph->kernels->flip_signs(x, graph->spread_signs, graph->bits);
+    graph->kernels->fht(x, graph->bits);
 }
 
 /* ---- Edges --------------------------------------------------------------------- */
@@ -67,14 +82,25 @@ static void graph_signs_write(uint8_t *edges, uint32_t bits, uint32_t slot, cons
     }
 }
 
-static void graph_widen_code(const struct graph *graph, uint32_t node, float *out)
+/* The place of a node as signs see it. out: [graph_edges_room() / 2] */
+static void graph_place(const struct graph *graph, uint32_t node, float *restrict out)
 {
     const uint8_t *row = graph_code(graph, node);
     const struct code_header *header = (const void *)row;
-    const uint8_t *code = row + CODES_HEADER_SIZE;
+    const uint8_t *restrict code = row + CODES_HEADER_SIZE;
     const float low = header->low * graph->unit, scale = header->scale * graph->unit;
-    for (uint32_t i = 0; i < graph->dim; i++) out[i] = fmaf(scale, (float)code[i], low);
-    for (uint32_t i = graph->dim; i < graph->size; i++) out[i] = 0;
+    (void)graph->kernels->to_f32[OMENDB_U8](code, out, graph->dim);
+    /* In steps of 16, for compilers that vectorise loops of known length only. */
+    for (uint32_t at = 0; at < graph->dim; at += 16)
+        for (uint32_t i = 0; i < 16; i++) out[at + i] = scale * out[at + i] + low;
+    const uint32_t end = graph->spread ? graph->bits : (graph->dim + 15) / 16 * 16;
+    memset(out + graph->dim, 0, (end - graph->dim) * sizeof *out);
+    if (graph->spread) graph_spread(graph, out);
+}
+
+size_t graph_edges_room(const struct graph *graph)
+{
+    return 2 * (size_t)(graph->bits > graph->size ? graph->bits : graph->size);
 }
 
 void graph_edges_encode(const struct graph *graph, uint32_t node, const uint32_t *links,
@@ -82,20 +108,20 @@ void graph_edges_encode(const struct graph *graph, uint32_t node, const uint32_t
 {
     uint8_t *edges = graph_edges(graph, node);
     uint16_t *a = (uint16_t *)(void *)(edges + graph->bits * 4), *f = a + GRAPH_SLOTS;
-    bool widened = false;
+    float *p = scratch, *o = scratch + graph_edges_room(graph) / 2;
+    const uint32_t dim = graph->spread ? graph->bits : graph->dim;
+    bool placed = false;
     for (; mask != 0; mask &= mask - 1) {
         const uint32_t slot = (uint32_t)__builtin_ctz(mask);
         a[slot] = 0; /* Empty: whoever reads on skips the slot. */
         atomic_thread_fence(memory_order_release);
         if (links[slot] == 0) continue;
-        if (!widened) graph_widen_code(graph, node, scratch);
-        widened = true;
-        const uint8_t *row = graph_code(graph, graph_slot_node(links[slot]));
-        const struct code_header *header = (const void *)row;
+        if (!placed) graph_place(graph, node, p);
+        placed = true;
+        graph_place(graph, graph_slot_node(links[slot]), o);
         uint64_t words[GRAPH_BITS_MAX / 64];
         float sums[3];
-        graph->search->relate(scratch, row + CODES_HEADER_SIZE, header->low * graph->unit,
-                              header->scale * graph->unit, graph->dim, graph->bits, words, sums);
+        graph->search->relate(p, o, dim, graph->bits, words, sums);
         /* Equal codes (r = 0) say nothing about the direction: the estimate is the distance. */
         const float factor = sums[1] > 0 ? sums[0] / sums[1] : 0;
         graph_signs_write(edges, graph->bits, slot, words);

@@ -49,11 +49,14 @@ enum {
     GRAPH_LINKS_SIZE = 4 * GRAPH_SLOTS,
     GRAPH_BITS_MULTIPLE = 16, /* Dimensions of a fast-scan step of 64 bytes. */
     GRAPH_BITS_MAX = 512,
+    GRAPH_SPREAD_MIN = 64, /* Powers of two. */
+    GRAPH_SPREAD_MAX = 256,
     GRAPH_BITS_LONG = 400, /* Of more dimensions than GRAPH_BITS_MAX. */
     GRAPH_FACTORS_SIZE = 2 * 2 * GRAPH_SLOTS,
     GRAPH_ENTRIES_MAX = 512,
     GRAPH_EDGES_DIM = 32,   /* Up to so many dimensions walks go by codes. */
     GRAPH_ENTERED = 4,      /* Entries that a walk begins with: the nearest ones. */
+    GRAPH_ENTRY_DIMS = 128, /* By so many dimensions they are chosen, of twice as many or more. */
     GRAPH_EFFORT_MAX = 8192 /* Largest ef. */
 };
 
@@ -111,7 +114,9 @@ struct graph {
     struct graph_column links;
     uint8_t *edges;     /* [edges_capacity][edge_size]; NULL in profile "compact". */
     uint32_t edge_size; /* 4 * bits + GRAPH_FACTORS_SIZE */
-    uint32_t bits;      /* Dimensions with a sign in edges. */
+    uint32_t bits;      /* Signs of an edge. */
+    bool spread;        /* Over more dimensions than there are: graph_spread(). */
+    uint64_t spread_signs[GRAPH_SPREAD_MAX / 64];
     uint32_t dim, size; /* Components; bytes of a code. */
     bool inner_product; /* Ranks by product; else by L2 in the frame (COSINE: of unit vectors). */
     float unit;         /* Multiplies lengths, so that f16 holds them: a power of two. */
@@ -121,8 +126,15 @@ struct graph {
     const atomic_u64 *dead; /* Bit: routes, but isn't returned or linked to. NULL = none. */
 };
 
-/* Dimensions with a sign for vectors of that many. */
+/* Signs of an edge for vectors of that many dimensions: one for each in steps of 16; up to
+ * GRAPH_SPREAD_MAX the next power of two, over which the components are spread; of long vectors
+ * only the first ones. */
 uint32_t graph_bits(uint32_t dim);
+
+/* Turns a point of the frame once more, into [bits] dimensions: random signs and one Hadamard
+ * transform of its components and of zeros. What signs miss falls with the root of their number.
+ * x: [bits], zero from dim on; only where graph->spread */
+void graph_spread(const struct graph *graph, float *x);
 
 /* Are walks by edges faster than by codes? With few dimensions a code is no longer than a line of
  * memory, and signs say little: at 8 to 32 dimensions and recall .99 codes are 1.2 to 2.1 times as
@@ -157,6 +169,7 @@ static inline bool graph_is_dead(const struct graph *graph, uint32_t node)
 /* Writes the slots of `mask` of a node's edges from a row of links, the others stay. Codes of the
  * neighbours must be resident. links: [GRAPH_SLOTS] */
 void graph_edges_encode(const struct graph *graph, uint32_t node, const uint32_t *links,
-                        uint32_t mask, float *scratch /* [2 * dim rounded up to 64] */);
+                        uint32_t mask, float *scratch /* [graph_edges_room()] */);
+size_t graph_edges_room(const struct graph *graph);
 
 #endif /* INDEX_VECTOR_GRAPH_H */

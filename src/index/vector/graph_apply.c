@@ -8,8 +8,7 @@
 
 enum {
     APPLY_EDGES_CHUNK = 64, /* Rows that a thread takes at once. */
-    APPLY_EDGES_PIECE = 8192,
-    APPLY_SCRATCH_ALIGN = 64 /* Of dimensions: graph_edges_encode(). */
+    APPLY_EDGES_PIECE = 8192
 };
 
 /* ---- Edges ----------------------------------------------------------------------- */
@@ -52,11 +51,9 @@ static void apply_edges_lane(void *context, uint32_t lane)
 static omendb_status apply_edges_run(struct graph_work *work, struct apply_edges *job,
                                      omendb_error *err)
 {
-    const uint32_t dim = work->graph->graph.dim, threads = graph_work_threads(work);
+    const uint32_t threads = graph_work_threads(work);
     job->work = work;
-    job->scratch_size = ((size_t)2 * dim + APPLY_SCRATCH_ALIGN) / APPLY_SCRATCH_ALIGN *
-                            APPLY_SCRATCH_ALIGN +
-                        APPLY_SCRATCH_ALIGN;
+    job->scratch_size = graph_edges_room(&work->graph->graph);
     if (!alloc_grow(&work->scratch, &work->scratch_capacity, threads * job->scratch_size,
                     sizeof *work->scratch))
         return graph_work_no_memory(err);

@@ -160,6 +160,7 @@ static LOOP_TARGET ALWAYS_INLINE uint32_t graph_avx2_merge(float *pool_distances
     const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     float sorted_distances[GRAPH_SLOTS];
     uint32_t sorted_nodes[GRAPH_SLOTS], places[GRAPH_SLOTS];
+    places[0] = ef; /* There is a nearest one, which the compiler can't know. */
     for (uint32_t i = 0; i < count; i++) {
         const __m256 wanted = _mm256_set1_ps(distances[i]);
         uint32_t below = 0, equal = 0;
@@ -266,21 +267,15 @@ static LOOP_TARGET ALWAYS_INLINE void graph_avx2_entries(__m256i fine, uint8_t *
                              table + 32);
 }
 
-static LOOP_TARGET void graph_avx2_digitize(struct graph_query *query, uint32_t size, uint32_t bits)
+static LOOP_TARGET void graph_avx2_digitize(struct graph_query *query, uint32_t size)
 {
     const float *x = query->turned;
     __m256 largest = _mm256_setzero_ps(), squares = largest, squares_high = largest;
-    __m256 ranges = largest;
     for (uint32_t i = 0; i < size; i += 16) {
         const __m256 low = _mm256_loadu_ps(x + i), high = _mm256_loadu_ps(x + i + 8);
         squares = _mm256_fmadd_ps(low, low, squares);
         squares_high = _mm256_fmadd_ps(high, high, squares_high);
-        const __m256 low_size = graph_avx2_abs(low), high_size = graph_avx2_abs(high);
-        largest = _mm256_max_ps(largest, _mm256_max_ps(low_size, high_size));
-        if (i >= bits) continue;
-        /* hadd adds what lies side by side: (x0 + x1) + (x2 + x3) of each group. */
-        const __m256 pairs = _mm256_hadd_ps(low_size, high_size);
-        ranges = _mm256_max_ps(ranges, _mm256_hadd_ps(pairs, pairs));
+        largest = _mm256_max_ps(largest, _mm256_max_ps(graph_avx2_abs(low), graph_avx2_abs(high)));
     }
     query->square = graph_avx2_sum_floats(squares, squares_high);
     query->step = graph_step(graph_avx2_largest(largest), 127);
@@ -295,8 +290,19 @@ static LOOP_TARGET void graph_avx2_digitize(struct graph_query *query, uint32_t 
                             _mm256_permute4x64_epi64(_mm256_packs_epi16(early, late), 0xD8));
     }
     query->sum = (float)graph_avx2_sum(sum);
-    if (bits == 0) return;
+}
 
+static LOOP_TARGET void graph_avx2_tabulate(struct graph_query *query, uint32_t bits)
+{
+    const float *x = query->spread;
+    const __m256i ones = _mm256_set1_epi16(1);
+    __m256 ranges = _mm256_setzero_ps();
+    for (uint32_t i = 0; i < bits; i += 16) {
+        /* hadd adds what lies side by side: (x0 + x1) + (x2 + x3) of each group. */
+        const __m256 pairs = _mm256_hadd_ps(graph_avx2_abs(_mm256_loadu_ps(x + i)),
+                                            graph_avx2_abs(_mm256_loadu_ps(x + i + 8)));
+        ranges = _mm256_max_ps(ranges, _mm256_hadd_ps(pairs, pairs));
+    }
     query->table_step = graph_step(graph_avx2_largest(ranges), 255);
     const __m256 multiplier = _mm256_set1_ps(GRAPH_TABLE_FINE / query->table_step);
     __m256i total = _mm256_setzero_si256();
@@ -308,11 +314,9 @@ static LOOP_TARGET void graph_avx2_digitize(struct graph_query *query, uint32_t 
     query->table_low = graph_table_low(graph_avx2_sum(total), query->table_step);
 }
 
-static LOOP_TARGET void graph_avx2_relate(const float *p, const uint8_t *code, float low,
-                                          float scale, uint32_t dim, uint32_t bits, uint64_t *words,
-                                          float sums[3])
+static LOOP_TARGET void graph_avx2_relate(const float *p, const float *o, uint32_t dim,
+                                          uint32_t bits, uint64_t *words, float sums[3])
 {
-    const __m256 lows = _mm256_set1_ps(low), scales = _mm256_set1_ps(scale);
     const __m256 minus = _mm256_set1_ps(-0.0f);
     const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     __m256 square[2], size[2], turned[2];
@@ -326,12 +330,8 @@ static LOOP_TARGET void graph_avx2_relate(const float *p, const uint8_t *code, f
             const __m256 within = _mm256_castsi256_ps(_mm256_cmpgt_epi32(
                 _mm256_set1_epi32((int32_t)(dim - i) - 8 * (int32_t)half), lanes));
             const __m256 point = _mm256_loadu_ps(p + at);
-            const __m256 other = _mm256_fmadd_ps(
-                scales,
-                _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(
-                    _mm_loadl_epi64((const __m128i *)(const void *)(code + at)))),
-                lows);
-            const __m256 rest = _mm256_and_ps(within, _mm256_sub_ps(other, point));
+            const __m256 rest = _mm256_and_ps(within,
+                                              _mm256_sub_ps(_mm256_loadu_ps(o + at), point));
             square[half] = _mm256_fmadd_ps(rest, rest, square[half]);
             if (i >= bits) continue;
             const __m256 positive = _mm256_cmp_ps(rest, _mm256_setzero_ps(), _CMP_GT_OQ);
@@ -353,6 +353,7 @@ const struct graph_kernels graph_kernels_avx2 = {
     .walk_codes = graph_avx2_walk_codes,
     .distance = graph_avx2_distance,
     .digitize = graph_avx2_digitize,
+    .tabulate = graph_avx2_tabulate,
     .relate = graph_avx2_relate,
 };
 

@@ -161,6 +161,7 @@ static LOOP_TARGET ALWAYS_INLINE uint32_t graph_avx512_merge(float *pool_distanc
     float sorted_distances[GRAPH_SLOTS + 16] ALIGNED(64);
     uint32_t sorted_nodes[GRAPH_SLOTS + 16] ALIGNED(64);
     uint32_t places[GRAPH_SLOTS];
+    places[0] = ef; /* There is a nearest one, which the compiler can't know. */
     for (uint32_t i = 0; i < count; i++) {
         const __m512 wanted = _mm512_set1_ps(distances[i]);
         const uint32_t below = (uint32_t)_mm512_cmp_ps_mask(first16, wanted, _CMP_LT_OQ) |
@@ -252,19 +253,14 @@ static LOOP_TARGET ALWAYS_INLINE void graph_avx512_entries(__m512i fine, bool ha
                                table + 64);
 }
 
-static LOOP_TARGET void graph_avx512_digitize(struct graph_query *query, uint32_t size,
-                                              uint32_t bits)
+static LOOP_TARGET void graph_avx512_digitize(struct graph_query *query, uint32_t size)
 {
     const float *x = query->turned;
-    __m512 largest = _mm512_setzero_ps(), squares = largest, ranges = largest;
+    __m512 largest = _mm512_setzero_ps(), squares = largest;
     for (uint32_t i = 0; i < size; i += 16) {
         const __m512 values = _mm512_load_ps(x + i);
         squares = _mm512_fmadd_ps(values, values, squares);
-        __m512 group = _mm512_abs_ps(values); /* Becomes (x0 + x1) + (x2 + x3) of each group. */
-        largest = _mm512_max_ps(largest, group);
-        if (i >= bits) continue;
-        group = _mm512_add_ps(group, _mm512_permute_ps(group, 0xB1));
-        ranges = _mm512_max_ps(ranges, _mm512_add_ps(group, _mm512_permute_ps(group, 0x4E)));
+        largest = _mm512_max_ps(largest, _mm512_abs_ps(values));
     }
     query->square = graph_avx512_sum_floats(squares);
     query->step = graph_step(_mm512_reduce_max_ps(largest), 127);
@@ -276,8 +272,18 @@ static LOOP_TARGET void graph_avx512_digitize(struct graph_query *query, uint32_
         _mm_store_si128((__m128i *)(void *)(query->digits + i), _mm512_cvtsepi32_epi8(digits));
     }
     query->sum = (float)_mm512_reduce_add_epi32(sum);
-    if (bits == 0) return;
+}
 
+static LOOP_TARGET void graph_avx512_tabulate(struct graph_query *query, uint32_t bits)
+{
+    const float *x = query->spread;
+    __m512 ranges = _mm512_setzero_ps();
+    for (uint32_t i = 0; i < bits; i += 16) {
+        __m512 group = _mm512_abs_ps(
+            _mm512_load_ps(x + i)); /* (x0 + x1) + (x2 + x3) of each four. */
+        group = _mm512_add_ps(group, _mm512_permute_ps(group, 0xB1));
+        ranges = _mm512_max_ps(ranges, _mm512_add_ps(group, _mm512_permute_ps(group, 0x4E)));
+    }
     query->table_step = graph_step(_mm512_reduce_max_ps(ranges), 255);
     const __m512 multiplier = _mm512_set1_ps(GRAPH_TABLE_FINE / query->table_step);
     __m512i total = _mm512_setzero_si512();
@@ -294,22 +300,15 @@ static LOOP_TARGET void graph_avx512_digitize(struct graph_query *query, uint32_
     query->table_low = graph_table_low(_mm512_reduce_add_epi32(total), query->table_step);
 }
 
-static LOOP_TARGET void graph_avx512_relate(const float *p, const uint8_t *code, float low,
-                                            float scale, uint32_t dim, uint32_t bits,
-                                            uint64_t *words, float sums[3])
+static LOOP_TARGET void graph_avx512_relate(const float *p, const float *o, uint32_t dim,
+                                            uint32_t bits, uint64_t *words, float sums[3])
 {
-    const __m512 lows = _mm512_set1_ps(low), scales = _mm512_set1_ps(scale);
     __m512 square = _mm512_setzero_ps(), size = square, turned = square;
     memset(words, 0, GRAPH_BITS_MAX / 8);
     for (uint32_t i = 0; i < dim; i += 16) {
         const __mmask16 within = (__mmask16)(dim - i >= 16 ? 0xFFFFu : (1u << (dim - i)) - 1);
         const __m512 point = _mm512_loadu_ps(p + i);
-        const __m512 other = _mm512_fmadd_ps(
-            scales,
-            _mm512_cvtepi32_ps(
-                _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(code + i)))),
-            lows);
-        const __m512 rest = _mm512_maskz_sub_ps(within, other, point);
+        const __m512 rest = _mm512_maskz_sub_ps(within, _mm512_loadu_ps(o + i), point);
         square = _mm512_fmadd_ps(rest, rest, square);
         if (i >= bits) continue;
         const __mmask16 positive = _mm512_cmp_ps_mask(rest, _mm512_setzero_ps(), _CMP_GT_OQ);
@@ -330,6 +329,7 @@ const struct graph_kernels graph_kernels_avx512 = {
     .walk_codes = graph_avx512_walk_codes,
     .distance = graph_avx512_distance,
     .digitize = graph_avx512_digitize,
+    .tabulate = graph_avx512_tabulate,
     .relate = graph_avx512_relate,
 };
 

@@ -23,6 +23,7 @@ omendb_status graph_plan_prepare(struct graph_plan *plan, const struct graph *gr
                                  uint32_t threads, omendb_error *err)
 {
     assert(threads >= 1);
+    plan->count = plan->own = 0;
     if (threads > plan->worker_count) {
         struct graph_worker *workers = alloc_zeroed(threads, sizeof *workers);
         if (workers == NULL)
@@ -34,7 +35,6 @@ omendb_status graph_plan_prepare(struct graph_plan *plan, const struct graph *gr
         plan->worker_count = threads;
     }
     for (uint32_t i = 0; i < threads; i++) TRY(graph_worker_init(&plan->workers[i], graph, err));
-    plan->count = plan->own = 0;
     return OMENDB_OK;
 }
 
@@ -124,7 +124,8 @@ size_t graph_requests_sort(struct graph_request *requests, struct graph_request 
 
 struct graph_linking {
     const struct graph_request *requests;
-    size_t first_row; /* Of the plan. */
+    uint32_t *rows; /* [targets] of the plan. */
+    size_t planned; /* Rows that were there before: edited, not copied from the graph. */
 };
 
 static omendb_status graph_link_row(struct graph_job *job, struct graph_worker *worker,
@@ -132,12 +133,14 @@ static omendb_status graph_link_row(struct graph_job *job, struct graph_worker *
 {
     const struct graph_linking *linking = job->context;
     const struct graph_request *requests = linking->requests;
-    struct graph_row *row = &job->plan->rows[linking->first_row + item];
+    struct graph_row *row = &job->plan->rows[linking->rows[item]];
     const uint32_t begin = job->groups[item], end = job->groups[item + 1];
     struct graph_row_edit edit;
     (void)err;
-    row->node = requests[begin].target;
-    memcpy(row->slots, graph_links(job->graph, row->node), sizeof row->slots);
+    if (linking->rows[item] >= linking->planned) {
+        row->node = requests[begin].target;
+        memcpy(row->slots, graph_links(job->graph, row->node), sizeof row->slots);
+    }
     graph_row_edit_begin(&edit, job->graph, worker, row->node, row->slots);
     for (uint32_t i = begin; i < end; i++) {
         if (requests[i].dead == 0) {
@@ -165,21 +168,30 @@ omendb_status graph_plan_link(struct graph_job *job, const struct graph_request 
     for (size_t i = 0; i < count; i++)
         if (i == 0 || requests[i].target != requests[i - 1].target) targets++;
     if (targets == 0) return OMENDB_OK;
-    uint32_t *groups = alloc_raw((size_t)targets + 1, sizeof *groups);
+    uint32_t *groups = alloc_raw(2 * (size_t)targets + 1, sizeof *groups);
     if (groups == NULL) return fail(err, OMENDB_ERR_NOMEM, "out of memory: rows of a graph");
     omendb_status status = graph_plan_grow(plan, targets, err);
     if (status == OMENDB_OK) {
-        struct graph_linking linking = {.requests = requests, .first_row = plan->count};
-        uint32_t at = 0;
-        for (size_t i = 0; i < count; i++)
-            if (i == 0 || requests[i].target != requests[i - 1].target) groups[at++] = (uint32_t)i;
+        struct graph_linking linking = {
+            .requests = requests, .rows = groups + targets + 1, .planned = plan->count};
+        const uint32_t *nodes = job->refining ? job->nodes : NULL;
+        uint32_t at = 0, appended = 0;
+        for (size_t i = 0; i < count; i++) {
+            if (i != 0 && requests[i].target == requests[i - 1].target) continue;
+            const uint32_t *own = nodes == NULL ? NULL
+                                                : bsearch(&requests[i].target, nodes, plan->count,
+                                                          sizeof *nodes, graph_node_order);
+            linking.rows[at] = own != NULL ? (uint32_t)(own - nodes)
+                                           : (uint32_t)linking.planned + appended++;
+            groups[at++] = (uint32_t)i;
+        }
         groups[targets] = (uint32_t)count;
         job->groups = groups;
         job->context = &linking;
         job->item_count = targets;
         job->run = graph_link_row;
         status = graph_job_run(job, err);
-        if (status == OMENDB_OK) plan->count += targets;
+        if (status == OMENDB_OK) plan->count += appended;
         job->groups = NULL;
     }
     alloc_free(groups);
@@ -226,16 +238,42 @@ static uint32_t graph_nearest_of_batch(struct graph_job *job, struct graph_worke
     return kept;
 }
 
-/* The nearest nodes of the graph: worker->points, sorted; returns how many. */
+/* Adds the living of the node's row to the `count` points; returns how many there are then. */
+static uint32_t graph_nearest_add_row(const struct graph *graph, struct graph_worker *worker,
+                                      const struct graph_point *self, uint32_t count)
+{
+    const uint32_t *links = graph_links(graph, self->node);
+    const uint32_t found = count;
+    for (uint32_t slot = 0; slot < GRAPH_SLOTS; slot++) {
+        const uint32_t other = graph_slot_node(links[slot]);
+        uint32_t i = 0;
+        if (links[slot] == 0 || graph_is_dead(graph, other)) continue;
+        while (i < found && worker->points[i].node != other) i++;
+        if (i < found) continue;
+        struct graph_point *point = &worker->points[count++];
+        graph_point_load(graph, worker, other, point);
+        point->distance = graph_point_distance(graph, self, point);
+    }
+    return count;
+}
+
+/* The nearest nodes of the graph, and when refining those of its row: worker->points, sorted;
+ * returns how many. */
 static omendb_status graph_nearest(struct graph_job *job, struct graph_worker *worker,
                                    uint32_t node, uint32_t *out, omendb_error *err)
 {
     const struct graph *graph = job->graph;
     const uint32_t ef = job->options->ef;
+    const uint32_t room = job->refining ? GRAPH_PRUNE_MAX - GRAPH_SLOTS : GRAPH_PRUNE_MAX;
+    const uint32_t most = job->options->keep != 0 && job->options->keep < room ? job->options->keep
+                                                                               : room;
     const struct graph_effort effort = {.walk = GRAPH_WALK_CODES,
                                         .ef = ef,
-                                        .keep = ef < GRAPH_PRUNE_MAX ? ef : GRAPH_PRUNE_MAX,
-                                        .near = 1};
+                                        .keep = ef < most ? ef : most,
+                                        .near = 1,
+                                        .enter = job->refining ? GRAPH_ENTER_NODE
+                                                               : GRAPH_ENTER_HUBS,
+                                        .from = node};
     struct graph_point self;
     TRY(graph_query_begin_node(&worker->query, graph, node, err));
     TRY(graph_scratch_reserve(&worker->scratch, job->options->node_end, ef, effort.keep, err));
@@ -249,9 +287,23 @@ static omendb_status graph_nearest(struct graph_job *job, struct graph_worker *w
         point->distance = graph_point_distance(graph, &self, point);
         count++;
     }
+    if (job->refining) count = graph_nearest_add_row(graph, worker, &self, count);
     graph_points_sort(worker->points, count);
     *out = count;
     return OMENDB_OK;
+}
+
+static bool graph_row_is_strict(const uint32_t *links, uint32_t other)
+{
+    const uint32_t slot = graph_row_find(links, other);
+    return slot < GRAPH_SLOTS && (links[slot] & GRAPH_STRICT) != 0;
+}
+
+/* Products obey no triangle: whoever is left out isn't led to by the others, and short vectors lose
+ * their only in-edge. So an edge that the other end had asked for is asked for again. */
+static bool graph_keeps_back_edge(const struct graph *graph, uint32_t node, uint32_t other)
+{
+    return graph->inner_product && graph_row_is_strict(graph_links(graph, node), other);
 }
 
 static omendb_status graph_insert_node(struct graph_job *job, struct graph_worker *worker,
@@ -269,9 +321,16 @@ static omendb_status graph_insert_node(struct graph_job *job, struct graph_worke
     graph_row_write(worker->points, count, row->slots);
     for (uint32_t i = 0; i < count; i++) {
         const struct graph_point *point = &worker->points[i];
-        if (point->rank != GRAPH_CHOSEN) continue;
-        requests[at++] = (struct graph_request){
-            .target = point->node, .source = node, .dead = 0, .distance = point->distance};
+        const bool chosen = point->rank == GRAPH_CHOSEN;
+        const bool known = job->refining &&
+                           graph_row_is_strict(graph_links(job->graph, point->node), node);
+        if (chosen ? known : !(known && graph_keeps_back_edge(job->graph, node, point->node)))
+            continue;
+        if (at == GRAPH_SLOTS) break;
+        requests[at++] = (struct graph_request){.target = chosen ? point->node : node,
+                                                .source = chosen ? node : point->node,
+                                                .dead = 0,
+                                                .distance = point->distance};
     }
     for (; at < GRAPH_SLOTS; at++) requests[at].source = GRAPH_NONE;
     return OMENDB_OK;
@@ -338,5 +397,35 @@ omendb_status graph_plan_insert(const struct graph *graph, const uint32_t *nodes
     if (status != OMENDB_OK) plan->count = plan->own = 0;
     alloc_free(requests);
     alloc_free(own);
+    return status;
+}
+
+omendb_status graph_plan_refine(const struct graph *graph, const uint32_t *nodes, uint32_t count,
+                                const struct graph_change_options *options, struct graph_plan *plan,
+                                omendb_error *err)
+{
+    const size_t request_count = (size_t)count * GRAPH_SLOTS;
+    TRY(graph_plan_prepare(plan, graph, options->threads, err));
+    TRY(graph_plan_grow(plan, count, err));
+    struct graph_request *requests = alloc_raw(2 * request_count, sizeof *requests);
+    if (requests == NULL)
+        return fail(err, OMENDB_ERR_NOMEM, "out of memory: a batch of %u nodes", count);
+    struct graph_inserting refining = {.requests = requests, .count = count};
+    struct graph_job job = {.graph = graph,
+                            .options = options,
+                            .plan = plan,
+                            .nodes = nodes,
+                            .refining = true,
+                            .item_count = count,
+                            .run = graph_insert_node,
+                            .context = &refining};
+    omendb_status status = graph_job_run(&job, err);
+    if (status == OMENDB_OK) {
+        plan->count = count;
+        const size_t kept = graph_requests_sort(requests, requests + request_count, request_count);
+        status = graph_plan_link(&job, requests, kept, err);
+    }
+    if (status != OMENDB_OK) plan->count = 0;
+    alloc_free(requests);
     return status;
 }

@@ -15,9 +15,11 @@
  *
  * Pruning (alpha = 1: the relative neighbourhood rule of HNSW's algorithm 4 and DiskANN): a
  * candidate is refused when an edge already taken is nearer to it than the node itself. Edges
- * chosen so are strict; what is left of a row is filled with the nearest refused ones under growing
- * alpha, since a scan of a full row costs no more. A new edge takes a free slot, else the farthest
- * fill slot; only a row of 32 strict edges is pruned again.
+ * chosen so are strict; what is left of a row is filled with refused ones, since a scan of a full
+ * row costs no more: the nearest whose direction is far enough from those of the edges before it,
+ * under a growing cosine (SymphonyQG, section 4, bounds that angle, too). A new edge takes a free
+ * slot, else the fill slot with the most similar direction; only a row of 32 strict edges is pruned
+ * again.
  */
 #ifndef INDEX_VECTOR_GRAPH_CHANGE_H
 #define INDEX_VECTOR_GRAPH_CHANGE_H
@@ -48,6 +50,7 @@ void graph_plan_deinit(struct graph_plan *plan);
 
 struct graph_change_options {
     uint32_t ef;                     /* Of the searches (ef_construction). */
+    uint32_t keep;                   /* Of what they find pruning looks at; 0 = GRAPH_PRUNE_MAX. */
     uint32_t threads;                /* At least 1. */
     uint32_t node_end;               /* Above every node of the graph. */
     bool (*stopping)(void *context); /* Asked now and then; NULL = never. */
@@ -58,6 +61,14 @@ struct graph_change_options {
  * empty graph find one another: a batch is split by its caller, see graph_batch_size(). NOMEM;
  * INTERRUPTED when stopping() said so: the plan is empty then. */
 omendb_status graph_plan_insert(const struct graph *graph, const uint32_t *nodes, uint32_t count,
+                                const struct graph_change_options *options, struct graph_plan *plan,
+                                omendb_error *err);
+
+/* Plans a second look at linked nodes (ascending, not dead): each searches again from where it
+ * stands, and its row is pruned anew out of what it finds and what it had. When a node was inserted
+ * most of the others were missing; this is what makes rows of the early ones as good as those of
+ * the last (HNSW and Vamana build better graphs in two passes, too). Errors as of insertion. */
+omendb_status graph_plan_refine(const struct graph *graph, const uint32_t *nodes, uint32_t count,
                                 const struct graph_change_options *options, struct graph_plan *plan,
                                 omendb_error *err);
 

@@ -96,6 +96,7 @@ static omendb_status graph_index_check_state(const struct collection *collection
     const uint32_t nodes = atomic_load_relaxed_u32(&collection->vectors[field].node_count);
     bool good = state->frame < atomic_load_relaxed_u32(&index->codes.centre_count) &&
                 state->entries_count <= GRAPH_ENTRIES_MAX && state->linked <= nodes &&
+                state->refine_end <= nodes && state->refining <= state->refine_end &&
                 state->unit > 0 && isfinite(state->unit);
     for (uint32_t i = 0; good && i < state->entries_count; i++) good = state->entries[i] < nodes;
     if (!good) return fail(err, OMENDB_ERR_CORRUPT, "graph: field %u: its state is wrong", field);

@@ -41,6 +41,7 @@ enum {
     GRAPH_BEGIN = 4096, /* Live nodes; fewer are scanned as fast as a graph is searched. */
     GRAPH_RUNGS = 16,
     GRAPH_STRETCHES = 5,
+    GRAPH_WALKS = 2,        /* enum graph_walk */
     GRAPH_CALIBRATED_KS = 2 /* k = 10, and 100 in large graphs. */
 };
 
@@ -51,30 +52,38 @@ enum graph_profile {
     GRAPH_PROFILE_EXACT = 2    /* No graph is begun; one that is there rests. */
 };
 
-struct graph_table { /* 648 bytes: what the walk was measured to find; graph_calibrate.h */
+struct graph_table { /* 1,932 bytes: what walks were measured to find; graph_calibrate.h */
     uint32_t linked; /* Nodes of the graph at that time; 0 = not measured. */
-    uint16_t queries;
-    uint16_t held_out; /* 1: the queries weren't in the graph. */
-    uint16_t recall[GRAPH_CALIBRATED_KS][GRAPH_STRETCHES][GRAPH_RUNGS]; /* Of 65535; 0 = unknown. */
-    uint16_t hops[GRAPH_CALIBRATED_KS][GRAPH_STRETCHES][GRAPH_RUNGS];   /* A query, on average. */
+    uint16_t queries[GRAPH_CALIBRATED_KS];
+    uint8_t held_out; /* Bit by walk: the queries weren't in the graph. */
+    uint8_t whole;    /* 1: all that was there was linked; 0: in the midst of a load, roughly. */
+    uint16_t unused;
+    /* By k, walk, stretch, rung. recall: of 65535; 0 = unknown. */
+    uint16_t recall[GRAPH_CALIBRATED_KS][GRAPH_WALKS][GRAPH_STRETCHES][GRAPH_RUNGS];
+    uint16_t hops[GRAPH_CALIBRATED_KS][GRAPH_WALKS][GRAPH_STRETCHES][GRAPH_RUNGS];
+    uint16_t distances[GRAPH_CALIBRATED_KS][GRAPH_STRETCHES][GRAPH_RUNGS]; /* Walks by codes. */
+    /* How much more recall varies from query to query than that of independent hits; of 16. */
+    uint8_t spread[GRAPH_CALIBRATED_KS][GRAPH_WALKS][GRAPH_STRETCHES][GRAPH_RUNGS];
 };
-_Static_assert(sizeof(struct graph_table) == 648, "graph_table");
+_Static_assert(sizeof(struct graph_table) == 1932, "graph_table");
 
-struct graph_state {  /* 4096 bytes */
-    uint32_t version; /* GRAPH_STATE_VERSION; 0 = nothing was written yet. */
-    uint32_t profile; /* enum graph_profile */
-    uint32_t frame;   /* Centre of all codes (codes.h). */
-    uint32_t recoded; /* Nodes below it have codes in the frame; UINT32_MAX: all. */
-    float unit;       /* graph.h */
-    uint32_t unused_word;
+struct graph_state {   /* 4096 bytes */
+    uint32_t version;  /* GRAPH_STATE_VERSION; 0 = nothing was written yet. */
+    uint32_t profile;  /* enum graph_profile */
+    uint32_t frame;    /* Centre of all codes (codes.h). */
+    uint32_t recoded;  /* Nodes below it have codes in the frame; UINT32_MAX: all. */
+    float unit;        /* graph.h */
+    uint32_t refined;  /* `linked` when every node was looked at a second time. */
     uint32_t linked;   /* Nodes with LINKED. */
     uint32_t finished; /* `linked` when entries were chosen and reach was proved; 0 = due. */
     uint32_t entries_count;
-    uint32_t begun; /* 1: there is a frame. */
-    uint32_t reserved[6];
+    uint32_t begun;      /* 1: there is a frame. */
+    uint32_t refining;   /* Nodes below it - 1 had their second look; 0 = no pass is under way. */
+    uint32_t refine_end; /* Of the pass: nodes from here on came later. */
+    uint32_t reserved[4];
     struct graph_table table;
     uint32_t entries[GRAPH_ENTRIES_MAX]; /* Nodes where searches begin. */
-    uint8_t unused[1336];
+    uint8_t unused[52];
 };
 _Static_assert(sizeof(struct graph_state) == 4096, "graph_state");
 

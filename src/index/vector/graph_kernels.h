@@ -11,7 +11,7 @@
  * lane i % 16, products by fma, and end as lane[j] += lane[j + 8], + 4, + 2, + 1. The table of a
  * query is made of integers:
  *
- *     fine[i]   = turned[i] * GRAPH_TABLE_FINE / table_step, rounded to nearest even
+ *     fine[i]   = spread[i] * GRAPH_TABLE_FINE / table_step, rounded to nearest even
  *     table[e]  = sum over the group's four i of (bit of e ? max(fine[i], 0) : max(-fine[i], 0)),
  *                 / GRAPH_TABLE_FINE, rounded half up
  *
@@ -47,13 +47,15 @@ struct graph_kernels {
     uint32_t (*walk_codes)(const struct graph *graph, const struct graph_query *query,
                            const struct graph_effort *effort, struct graph_scratch *scratch);
     float (*distance)(const struct graph *graph, const struct graph_query *query, uint32_t node);
-    /* digits, step, sum, square and (bits != 0) the table, from `turned`. */
-    void (*digitize)(struct graph_query *query, uint32_t size, uint32_t bits);
+    /* digits, step, sum and square from `turned`. */
+    void (*digitize)(struct graph_query *query, uint32_t size);
+    /* table, table_step and table_low from `spread`. */
+    void (*tabulate)(struct graph_query *query, uint32_t bits);
     /* Of one slot: signs of r = o - p (bit i of words[i / 64], below `bits`), the sums |r|^2 (all
-     * dimensions), <r, c> and <p, c> (below `bits`). p, low, scale: in units of `unit`.
-     * p, code: [dim rounded up to 16], p's end zero; words: [GRAPH_BITS_MAX / 64] */
-    void (*relate)(const float *p, const uint8_t *code, float low, float scale, uint32_t dim,
-                   uint32_t bits, uint64_t *words, float sums[3]);
+     * dimensions), <r, c> and <p, c> (below `bits`). In units of `unit`.
+     * p, o: [dim rounded up to 16], zero from dim on; words: [GRAPH_BITS_MAX / 64] */
+    void (*relate)(const float *p, const float *o, uint32_t dim, uint32_t bits, uint64_t *words,
+                   float sums[3]);
 };
 
 /* The fastest that needs no feature outside `features`. */

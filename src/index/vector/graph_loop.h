@@ -18,6 +18,7 @@
  */
 #include "index/vector/graph_kernels.h"
 #include "index/vector/graph_layers.h"
+#include "index/vector/graph_trace.h"
 
 #if defined(LOOP_NAME)
 #define LOOP_INLINE static LOOP_TARGET ALWAYS_INLINE
@@ -53,6 +54,19 @@ LOOP_INLINE bool LOOP_NAME(visit)(struct graph_scratch *scratch, uint32_t node)
     if (scratch->touched_count < GRAPH_TOUCHED_MAX) scratch->touched[scratch->touched_count] = node;
     scratch->touched_count++;
     return true;
+}
+
+/* Notes `count` <= GRAPH_SLOTS nodes whose bits were set. */
+LOOP_INLINE void LOOP_NAME(touch)(struct graph_scratch *scratch, const uint32_t *nodes,
+                                  uint32_t count)
+{
+    if (scratch->touched_count + GRAPH_SLOTS <= GRAPH_TOUCHED_MAX) {
+        for (uint32_t i = 0; i < count; i++)
+            scratch->touched[scratch->touched_count + i] = nodes[i];
+        scratch->touched_count += count;
+    } else {
+        scratch->touched_count = GRAPH_TOUCHED_MAX + 1; /* All bits are forgotten. */
+    }
 }
 
 #ifndef LOOP_HAS_SHIFT
@@ -91,7 +105,19 @@ LOOP_INLINE uint32_t LOOP_NAME(merge)(float *pool_distances, uint32_t *pool_node
 }
 #endif
 
-/* The nearest entries become the pool. */
+/* What the first GRAPH_ENTRY_DIMS dimensions say about a distance, scaled to all of them: after the
+ * rotation they are as good as any, and enough to choose between hubs. */
+LOOP_INLINE float LOOP_NAME(glance)(const struct graph_query *query, const uint8_t *row, float sum,
+                                    float share)
+{
+    const struct code_header *header = (const void *)row;
+    const int32_t dot = LOOP_NAME(dot)(row + CODES_HEADER_SIZE, query->digits, GRAPH_ENTRY_DIMS);
+    const float product = header->low * sum + header->scale * (float)dot;
+    return query->length_weight * (header->length * header->length) +
+           query->product_weight * (product * share);
+}
+
+/* The nearest entries become the pool: chosen by a glance where codes are long. */
 LOOP_INLINE uint32_t LOOP_NAME(enter_table)(const struct graph *graph,
                                             const struct graph_query *query, uint32_t wanted,
                                             uint32_t node_end, struct graph_scratch *scratch)
@@ -99,15 +125,34 @@ LOOP_INLINE uint32_t LOOP_NAME(enter_table)(const struct graph *graph,
     const struct graph_entries *entries = atomic_load_acquire_pointer(&graph->entries);
     uint32_t count = 0;
     if (entries == NULL) return 0;
-    for (uint32_t i = 0; i < entries->count; i++) {
+    const bool glance = graph->dim >= 2 * GRAPH_ENTRY_DIMS;
+    const uint8_t *row = entries->codes;
+    float sum = 0;
+    for (uint32_t i = 0; glance && i < GRAPH_ENTRY_DIMS; i++) sum += (float)query->digits[i];
+    const float share = (float)graph->dim / GRAPH_ENTRY_DIMS;
+    for (uint32_t i = 0; i < entries->count; i++, row += graph->codes.stride) {
         if (entries->nodes[i] >= node_end) continue;
-        const float distance = LOOP_NAME(measure)(graph, query,
-                                                  entries->codes + (size_t)i * graph->codes.stride);
+        const float distance = glance ? LOOP_NAME(glance)(query, row, sum, share)
+                                      : LOOP_NAME(measure)(graph, query, row);
         (void)LOOP_NAME(pool_insert)(scratch->distances, scratch->nodes, &count, wanted, distance,
-                                     entries->nodes[i]);
+                                     i);
     }
     scratch->counts.distances += entries->count;
-    scratch->counts.bytes += (uint64_t)entries->count * graph->codes.stride;
+    scratch->counts.bytes += (uint64_t)entries->count *
+                             (glance ? CODES_HEADER_SIZE + GRAPH_ENTRY_DIMS : graph->codes.stride);
+    uint32_t chosen[GRAPH_ENTERED];
+    const uint32_t chosen_count = count;
+    for (uint32_t i = 0; i < chosen_count; i++) chosen[i] = scratch->nodes[i];
+    for (uint32_t i = 0; !glance && i < chosen_count; i++)
+        scratch->nodes[i] = entries->nodes[chosen[i]];
+    if (!glance) return count;
+    count = 0;
+    for (uint32_t i = 0; i < chosen_count; i++) {
+        row = entries->codes + (size_t)chosen[i] * graph->codes.stride;
+        (void)LOOP_NAME(pool_insert)(scratch->distances, scratch->nodes, &count, wanted,
+                                     LOOP_NAME(measure)(graph, query, row),
+                                     entries->nodes[chosen[i]]);
+    }
     return count;
 }
 
@@ -130,24 +175,42 @@ LOOP_INLINE uint32_t LOOP_NAME(expand)(const struct graph *graph, const struct g
         if (bounded && count >= effort->near &&
             scratch->distances[cursor] > effort->stretch * scratch->distances[effort->near - 1])
             break;
+        if (effort->trace != NULL)
+            graph_trace_note(effort->trace, scratch->distances[cursor], cursor, scratch->distances,
+                             count, distances);
         const uint32_t *links = graph_links(graph, scratch->nodes[cursor]);
         scratch->nodes[cursor] |= LOOP_EXPANDED;
         hops++;
+        /* Whether a neighbour is new or near can't be predicted: no branches. */
         for (uint32_t slot = 0; slot < GRAPH_SLOTS; slot++) {
             const uint32_t neighbour = (links[slot] & GRAPH_NODE_MASK) - 1;
             if (neighbour >= node_end) continue; /* Empty slots too. */
-            if (!LOOP_NAME(visit)(scratch, neighbour)) continue;
-            seen[seen_count++] = neighbour;
-            LOOP_NAME(fetch)(graph_code(graph, neighbour), graph->codes.stride);
+            uint64_t *word = &scratch->visited[neighbour / 64];
+            const uint64_t before = *word, bit = UINT64_C(1) << (neighbour % 64);
+            *word = before | bit;
+            seen[seen_count] = neighbour;
+            seen_count += (before & bit) == 0;
         }
+        LOOP_NAME(touch)(scratch, seen, seen_count);
+        for (uint32_t i = 0; i < seen_count; i++)
+            LOOP_NAME(fetch)(graph_code(graph, seen[i]), graph->codes.stride);
         const float limit = count == ef ? scratch->distances[ef - 1] : INFINITY;
         for (uint32_t i = 0; i < seen_count; i++) {
             const float distance = LOOP_NAME(measure_node)(graph, query, seen[i]);
-            if (!(distance < limit)) continue;
             found_distances[found] = distance;
-            found_nodes[found++] = seen[i];
+            found_nodes[found] = seen[i];
+            found += distance < limit;
         }
+        if (found < GRAPH_SLOTS) found_distances[found] = INFINITY;
         distances += seen_count;
+        if (effort->trace != NULL) {
+            const float far = count >= effort->keep ? scratch->distances[effort->keep - 1]
+                                                    : INFINITY;
+            for (uint32_t i = 0; i < found; i++) {
+                if (found_distances[i] < far)
+                    graph_trace_meet(effort->trace, found_distances[i], found_nodes[i]);
+            }
+        }
         if (found != 0) {
             const uint32_t lowest = LOOP_NAME(merge)(scratch->distances, scratch->nodes, &count, ef,
                                                      found_distances, found_nodes, found);
@@ -197,6 +260,11 @@ LOOP_INLINE uint32_t LOOP_NAME(enter)(const struct graph *graph, const struct gr
                                       struct graph_scratch *scratch)
 {
     const uint32_t wanted = effort->ef < GRAPH_ENTERED ? effort->ef : GRAPH_ENTERED;
+    if (effort->enter == GRAPH_ENTER_NODE) {
+        scratch->nodes[0] = effort->from;
+        scratch->distances[0] = LOOP_NAME(measure_node)(graph, query, effort->from);
+        return 1;
+    }
     if (effort->enter == GRAPH_ENTER_LAYERS) {
         const struct graph_layers *layers = atomic_load_acquire_pointer(&graph->layers);
         if (layers != NULL && layers->layers[0].count <= scratch->node_end) {
@@ -246,6 +314,9 @@ static LOOP_TARGET RACY_READS uint32_t LOOP_NAME(walk_edges)(const struct graph 
             scratch->nodes[cursor] = candidate | LOOP_EXPANDED;
             if (!LOOP_NAME(visit)(scratch, candidate)) continue;
             next = candidate;
+            if (effort->trace != NULL)
+                graph_trace_note(effort->trace, scratch->distances[cursor], cursor,
+                                 scratch->near_distances, kept, hops);
             LOOP_NAME(fetch_hop)(graph, candidate);
             cursor++;
             break;
@@ -257,9 +328,11 @@ static LOOP_TARGET RACY_READS uint32_t LOOP_NAME(walk_edges)(const struct graph 
         hops++;
         const float distance = LOOP_NAME(measure)(graph, query, graph_code(graph, node));
         if ((kept < keep || distance < scratch->near_distances[keep - 1]) &&
-            !graph_is_dead(graph, node))
+            !graph_is_dead(graph, node)) {
             (void)LOOP_NAME(pool_insert)(scratch->near_distances, scratch->near_nodes, &kept, keep,
                                          distance, node);
+            if (effort->trace != NULL) graph_trace_meet(effort->trace, distance, node);
+        }
         if (bounded && kept >= effort->near)
             limit = effort->stretch * scratch->near_distances[effort->near - 1];
         if (count == ef && scratch->distances[ef - 1] < limit) limit = scratch->distances[ef - 1];
@@ -276,10 +349,11 @@ static LOOP_TARGET RACY_READS uint32_t LOOP_NAME(walk_edges)(const struct graph 
             mask &= mask - 1;
             const uint32_t neighbour = (links[slot] & GRAPH_NODE_MASK) - 1;
             if (neighbour >= scratch->node_end) continue; /* Empty slots too. */
-            if ((scratch->visited[neighbour / 64] >> (neighbour % 64) & 1) != 0) continue;
             found_distances[found] = estimates[slot];
-            found_nodes[found++] = neighbour;
+            found_nodes[found] = neighbour;
+            found += (uint32_t)(~scratch->visited[neighbour / 64] >> (neighbour % 64)) & 1;
         }
+        if (found < GRAPH_SLOTS) found_distances[found] = INFINITY;
         if (found == 0) continue;
         const uint32_t lowest = LOOP_NAME(merge)(scratch->distances, scratch->nodes, &count, ef,
                                                  found_distances, found_nodes, found);
@@ -303,7 +377,11 @@ static LOOP_TARGET RACY_READS uint32_t LOOP_NAME(walk_codes)(const struct graph 
                                                              struct graph_scratch *scratch)
 {
     uint32_t count = LOOP_NAME(enter)(graph, query, effort, scratch);
-    for (uint32_t i = 0; i < count; i++) (void)LOOP_NAME(visit)(scratch, scratch->nodes[i]);
+    for (uint32_t i = 0; i < count; i++) {
+        (void)LOOP_NAME(visit)(scratch, scratch->nodes[i]);
+        if (effort->trace != NULL)
+            graph_trace_meet(effort->trace, scratch->distances[i], scratch->nodes[i]);
+    }
     count = LOOP_NAME(expand)(graph, query, effort, scratch->node_end, count, scratch);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count && kept < effort->keep; i++) {

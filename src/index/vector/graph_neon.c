@@ -135,7 +135,7 @@ static ALWAYS_INLINE void graph_neon_entries(int16x4_t fine, uint8_t *table)
                                 vrshrn_n_u16(high, GRAPH_TABLE_SHIFT)));
 }
 
-static void graph_neon_digitize(struct graph_query *query, uint32_t size, uint32_t bits)
+static void graph_neon_digitize(struct graph_query *query, uint32_t size)
 {
     const float *x = query->turned;
     float32x4_t largest = vdupq_n_f32(0), squares[4];
@@ -159,8 +159,11 @@ static void graph_neon_digitize(struct graph_query *query, uint32_t size, uint32
         vst1q_s8(query->digits + i, vcombine_s8(vmovn_s16(early), vmovn_s16(late)));
     }
     query->sum = (float)vaddvq_s32(sum);
-    if (bits == 0) return;
+}
 
+static void graph_neon_tabulate(struct graph_query *query, uint32_t bits)
+{
+    const float *x = query->spread;
     float32x4_t ranges = vdupq_n_f32(0);
     for (uint32_t i = 0; i < bits; i += 8) {
         /* (x0 + x1) + (x2 + x3) of each group. */
@@ -180,27 +183,21 @@ static void graph_neon_digitize(struct graph_query *query, uint32_t size, uint32
     query->table_low = graph_table_low(vaddvq_s32(total), query->table_step);
 }
 
-static void graph_neon_relate(const float *p, const uint8_t *code, float low, float scale,
-                              uint32_t dim, uint32_t bits, uint64_t *words, float sums[3])
+static void graph_neon_relate(const float *p, const float *o, uint32_t dim, uint32_t bits,
+                              uint64_t *words, float sums[3])
 {
     static const uint32_t lanes[4] = {0, 1, 2, 3};
-    const float32x4_t lows = vdupq_n_f32(low), scales = vdupq_n_f32(scale);
     float32x4_t square[4], size[4], turned[4];
     for (uint32_t part = 0; part < 4; part++)
         square[part] = size[part] = turned[part] = vdupq_n_f32(0);
     memset(words, 0, GRAPH_BITS_MAX / 8);
     for (uint32_t i = 0; i < dim; i += 16) {
-        const uint8x16_t bytes = vld1q_u8(code + i);
-        const uint16x8_t pairs[2] = {vmovl_u8(vget_low_u8(bytes)), vmovl_high_u8(bytes)};
         UNROLL(4)
         for (uint32_t part = 0; part < 4; part++) {
-            const uint16x8_t pair = pairs[part / 2];
-            const uint32x4_t wide = part % 2 == 0 ? vmovl_u16(vget_low_u16(pair))
-                                                  : vmovl_high_u16(pair);
             const uint32x4_t within = vcltq_u32(
                 vaddq_u32(vld1q_u32(lanes), vdupq_n_u32(i + 4 * part)), vdupq_n_u32(dim));
             const float32x4_t point = vld1q_f32(p + i + 4 * part);
-            const float32x4_t away = vsubq_f32(vfmaq_f32(lows, scales, vcvtq_f32_u32(wide)), point);
+            const float32x4_t away = vsubq_f32(vld1q_f32(o + i + 4 * part), point);
             const float32x4_t rest = vreinterpretq_f32_u32(
                 vandq_u32(within, vreinterpretq_u32_f32(away)));
             square[part] = vfmaq_f32(square[part], rest, rest);
@@ -223,6 +220,7 @@ const struct graph_kernels graph_kernels_neon = {
     .walk_codes = graph_neon_walk_codes,
     .distance = graph_neon_distance,
     .digitize = graph_neon_digitize,
+    .tabulate = graph_neon_tabulate,
     .relate = graph_neon_relate,
 };
 

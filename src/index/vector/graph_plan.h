@@ -33,6 +33,7 @@ struct graph_job {
     omendb_status (*run)(struct graph_job *job, struct graph_worker *worker, uint32_t item,
                          omendb_error *err);
     const uint32_t *nodes;
+    bool refining; /* `nodes`, ascending, have the plan's first rows, which may be edited. */
     void *context;
     const uint32_t *groups;        /* First request of each target; one more at the end. */
     const struct graph_dead *dead; /* By item; for requests that fill slots. */
@@ -52,7 +53,8 @@ omendb_status graph_plan_grow(struct graph_plan *plan, size_t count, omendb_erro
 size_t graph_requests_sort(struct graph_request *requests, struct graph_request *scratch,
                            size_t count);
 
-/* Appends a row for each target of the sorted requests, whose target isn't among the plan's own. */
+/* Edits the row of each target of the sorted requests: that of the plan when refining one of
+ * job->nodes, else the graph's, appended to the plan. Other own rows aren't targets. */
 omendb_status graph_plan_link(struct graph_job *job, const struct graph_request *requests,
                               size_t count, omendb_error *err);
 

@@ -79,9 +79,9 @@ static float graph_portable_sum(float lanes[16])
     return lanes[0];
 }
 
-static void graph_portable_table(struct graph_query *query, uint32_t bits)
+static void graph_portable_tabulate(struct graph_query *query, uint32_t bits)
 {
-    const float *x = query->turned;
+    const float *x = query->spread;
     float range = 0;
     for (uint32_t i = 0; i < bits; i += 4) {
         const float group = (fabsf(x[i]) + fabsf(x[i + 1])) + (fabsf(x[i + 2]) + fabsf(x[i + 3]));
@@ -106,7 +106,7 @@ static void graph_portable_table(struct graph_query *query, uint32_t bits)
     query->table_low = graph_table_low(total, query->table_step);
 }
 
-static void graph_portable_digitize(struct graph_query *query, uint32_t size, uint32_t bits)
+static void graph_portable_digitize(struct graph_query *query, uint32_t size)
 {
     const float *x = query->turned;
     float max = 0, squares[16] = {0};
@@ -124,16 +124,15 @@ static void graph_portable_digitize(struct graph_query *query, uint32_t size, ui
         sum += digit;
     }
     query->sum = (float)sum;
-    if (bits != 0) graph_portable_table(query, bits);
 }
 
-static void graph_portable_relate(const float *p, const uint8_t *code, float low, float scale,
-                                  uint32_t dim, uint32_t bits, uint64_t *words, float sums[3])
+static void graph_portable_relate(const float *p, const float *o, uint32_t dim, uint32_t bits,
+                                  uint64_t *words, float sums[3])
 {
     float square[16] = {0}, size[16] = {0}, turned[16] = {0};
     memset(words, 0, GRAPH_BITS_MAX / 8);
     for (uint32_t i = 0; i < dim; i++) {
-        const float rest = fmaf(scale, (float)code[i], low) - p[i];
+        const float rest = o[i] - p[i];
         square[i % 16] = fmaf(rest, rest, square[i % 16]);
         if (i >= bits) continue;
         if (rest > 0) words[i / 64] |= UINT64_C(1) << (i % 64);
@@ -152,5 +151,6 @@ const struct graph_kernels graph_kernels_portable = {
     .walk_codes = graph_portable_walk_codes,
     .distance = graph_portable_distance,
     .digitize = graph_portable_digitize,
+    .tabulate = graph_portable_tabulate,
     .relate = graph_portable_relate,
 };

@@ -6,9 +6,13 @@
 
 #include "base/alloc.h"
 
-/* Under growing alpha a refused candidate may fill a free slot: a * D(c, s) >= D(node, c) for all
- * edges s taken so far (squared distances). Infinity takes whatever is nearest. */
-static const float graph_fill_alphas[] = {1.5f, 2.0f, INFINITY};
+enum { PRUNE_BLOCK = 4 }; /* Distances computed together. */
+
+/* A refused candidate may fill a free slot if its direction, seen from the row's node, has at most
+ * this cosine with every nearer edge taken so far; rungs are tried one after another until the row
+ * is full. The last takes whatever is nearest. */
+static const float graph_fill_rungs[] = {0.5f, 0.55f, 0.6f, 0.65f, 0.7f,    0.75f,
+                                         0.8f, 0.85f, 0.9f, 0.95f, INFINITY};
 
 omendb_status graph_worker_init(struct graph_worker *worker, const struct graph *graph,
                                 omendb_error *err)
@@ -49,13 +53,32 @@ void graph_point_load(const struct graph *graph, const struct graph_worker *work
     out->total = (float)graph->dim * out->low + out->product;
 }
 
-float graph_point_distance(const struct graph *graph, const struct graph_point *a,
-                           const struct graph_point *b)
+static float graph_point_apart(const struct graph *graph, const struct graph_point *a,
+                               const struct graph_point *b, float dot)
 {
-    const float dot = (float)graph->kernels->u7_dot(a->code, b->code, graph->size);
     const float product = a->low * b->total + b->low * a->product + a->scale * b->scale * dot;
     if (graph->inner_product) return -2 * product;
     return a->square + b->square - 2 * product;
+}
+
+float graph_point_distance(const struct graph *graph, const struct graph_point *a,
+                           const struct graph_point *b)
+{
+    return graph_point_apart(graph, a, b,
+                             (float)graph->kernels->u7_dot(a->code, b->code, graph->size));
+}
+
+/* The distances of a point to `count` others, at most PRUNE_BLOCK. */
+static void graph_point_distances(const struct graph *graph, const struct graph_point *point,
+                                  const struct graph_point *const *others, uint32_t count,
+                                  float *out)
+{
+    const uint8_t *codes[PRUNE_BLOCK] = {NULL};
+    int32_t dots[PRUNE_BLOCK];
+    for (uint32_t i = 0; i < count; i++) codes[i] = others[i]->code;
+    graph->kernels->u7_dot_gather(point->code, codes, graph->size, count, dots);
+    for (uint32_t i = 0; i < count; i++)
+        out[i] = graph_point_apart(graph, point, others[i], (float)dots[i]);
 }
 
 void graph_points_sort(struct graph_point *points, uint32_t count)
@@ -74,10 +97,15 @@ void graph_points_sort(struct graph_point *points, uint32_t count)
 
 /* Is some taken edge nearer to the point than it is to the row's node? */
 static bool graph_occluded(const struct graph *graph, const struct graph_point *point,
-                           const struct graph_point *const *taken, uint32_t count, float alpha)
+                           const struct graph_point *const *taken, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++)
-        if (alpha * graph_point_distance(graph, point, taken[i]) < point->distance) return true;
+    float distances[PRUNE_BLOCK];
+    for (uint32_t at = 0; at < count; at += PRUNE_BLOCK) {
+        const uint32_t block = count - at < PRUNE_BLOCK ? count - at : PRUNE_BLOCK;
+        graph_point_distances(graph, point, taken + at, block, distances);
+        for (uint32_t i = 0; i < block; i++)
+            if (distances[i] < point->distance) return true;
+    }
     return false;
 }
 
@@ -89,30 +117,72 @@ uint32_t graph_prune_strict(const struct graph *graph, struct graph_point *point
     assert(limit <= GRAPH_SLOTS);
     for (uint32_t i = 0; i < count; i++) {
         points[i].rank = GRAPH_REFUSED;
-        if (chosen == limit || graph_occluded(graph, &points[i], taken, chosen, 1)) continue;
+        if (chosen == limit || graph_occluded(graph, &points[i], taken, chosen)) continue;
         points[i].rank = GRAPH_CHOSEN;
         taken[chosen++] = &points[i];
     }
     return chosen;
 }
 
+/* Edges that a row has taken, and how crowded the directions of the others are. */
+struct graph_filling {
+    const struct graph *graph;
+    struct graph_point *points;
+    uint32_t taken[GRAPH_SLOTS]; /* Places in points. */
+    uint32_t used;
+    float crowded[GRAPH_FILL_LOOKED]; /* The greatest cosine with the first `compared` of taken. */
+    uint8_t compared[GRAPH_FILL_LOOKED];
+};
+
+static float graph_cosine(const struct graph_point *a, const struct graph_point *b, float apart)
+{
+    const float product = a->distance * b->distance;
+    /* One lies where the node does (codes are rounded): its direction says nothing. */
+    if (!(a->distance > 0 && b->distance > 0 && product > 0)) return 1;
+    return (a->distance + b->distance - apart) / (2 * sqrtf(product));
+}
+
+static bool graph_fill_fits(struct graph_filling *filling, uint32_t at, float rung)
+{
+    const struct graph_point *point = &filling->points[at];
+    const struct graph_point *edges[PRUNE_BLOCK];
+    float distances[PRUNE_BLOCK], crowded = filling->crowded[at];
+    uint32_t i = filling->compared[at];
+    while (i < filling->used && crowded <= rung) {
+        uint32_t count = 0;
+        for (; i < filling->used && count < PRUNE_BLOCK; i++) {
+            edges[count] = &filling->points[filling->taken[i]];
+            count += edges[count]->distance <= point->distance;
+        }
+        graph_point_distances(filling->graph, point, edges, count, distances);
+        for (uint32_t j = 0; j < count; j++) {
+            const float cosine = graph_cosine(point, edges[j], distances[j]);
+            if (cosine > crowded) crowded = cosine;
+        }
+    }
+    filling->compared[at] = (uint8_t)i;
+    filling->crowded[at] = crowded;
+    return crowded <= rung;
+}
+
 uint32_t graph_prune(const struct graph *graph, struct graph_point *points, uint32_t count)
 {
-    const struct graph_point *taken[GRAPH_SLOTS];
     const uint32_t chosen = graph_prune_strict(graph, points, count, GRAPH_SLOTS);
-    uint32_t used = 0;
-    for (uint32_t i = 0; i < count; i++)
-        if (points[i].rank == GRAPH_CHOSEN) taken[used++] = &points[i];
     const uint32_t looked = count < GRAPH_FILL_LOOKED ? count : GRAPH_FILL_LOOKED;
-    for (uint32_t pass = 0; pass < COUNT_OF(graph_fill_alphas); pass++) {
-        const float alpha = graph_fill_alphas[pass];
-        /* Minus products: alpha would mean the opposite of what it means for distances. */
-        if (graph->inner_product && !isinf(alpha)) continue;
-        for (uint32_t i = 0; i < looked && used < GRAPH_SLOTS; i++) {
+    struct graph_filling filling = {.graph = graph, .points = points};
+    for (uint32_t i = 0; i < count; i++)
+        if (points[i].rank == GRAPH_CHOSEN) filling.taken[filling.used++] = i;
+    for (uint32_t i = 0; i < looked; i++) filling.crowded[i] = -INFINITY;
+    for (uint32_t rung = 0; rung < COUNT_OF(graph_fill_rungs); rung++) {
+        /* Products have no angles. */
+        if (graph->inner_product && !isinf(graph_fill_rungs[rung])) continue;
+        for (uint32_t i = 0; i < looked && filling.used < GRAPH_SLOTS; i++) {
             if (points[i].rank != GRAPH_REFUSED) continue;
-            if (!isinf(alpha) && graph_occluded(graph, &points[i], taken, used, alpha)) continue;
+            if (!isinf(graph_fill_rungs[rung]) &&
+                !graph_fill_fits(&filling, i, graph_fill_rungs[rung]))
+                continue;
             points[i].rank = GRAPH_FILLS;
-            taken[used++] = &points[i];
+            filling.taken[filling.used++] = i;
         }
     }
     return chosen;
@@ -213,6 +283,28 @@ static void graph_row_prune(struct graph_row_edit *edit, uint32_t other, float d
     graph_row_put(edit, slot, other, true, distance);
 }
 
+/* The filling slot whose direction is nearest to that of a new edge; GRAPH_SLOTS = there is none. */
+static uint32_t graph_row_crowded(struct graph_row_edit *edit, uint32_t other, float distance)
+{
+    struct graph_point added, fill;
+    uint32_t crowded = GRAPH_SLOTS;
+    float most = -INFINITY;
+    graph_row_measure(edit);
+    graph_point_load(edit->graph, edit->worker, other, &added);
+    added.distance = distance;
+    for (uint32_t i = 0; i < GRAPH_SLOTS; i++) {
+        if ((edit->slots[i] & GRAPH_STRICT) != 0 || edit->slots[i] == 0) continue;
+        graph_point_load(edit->graph, edit->worker, graph_slot_node(edit->slots[i]), &fill);
+        fill.distance = edit->distances[i];
+        const float cosine = graph_cosine(&added, &fill,
+                                          graph_point_distance(edit->graph, &added, &fill));
+        if (cosine <= most) continue;
+        most = cosine;
+        crowded = i;
+    }
+    return crowded;
+}
+
 void graph_row_link(struct graph_row_edit *edit, uint32_t other, float distance)
 {
     uint32_t slot = graph_row_find(edit->slots, other);
@@ -221,6 +313,10 @@ void graph_row_link(struct graph_row_edit *edit, uint32_t other, float distance)
         return;
     }
     slot = graph_row_weakest(edit);
+    if (slot < GRAPH_SLOTS && edit->slots[slot] != 0 && !edit->graph->inner_product) {
+        const uint32_t crowded = graph_row_crowded(edit, other, distance);
+        if (crowded < GRAPH_SLOTS) slot = crowded;
+    }
     if (slot < GRAPH_SLOTS) graph_row_put(edit, slot, other, true, distance);
     else graph_row_prune(edit, other, distance);
 }

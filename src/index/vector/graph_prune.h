@@ -15,8 +15,8 @@
 #include "index/vector/graph_search.h"
 
 enum {
-    GRAPH_PRUNE_MAX = 160,  /* Candidates that pruning looks at: more cost time and win nothing. */
-    GRAPH_FILL_LOOKED = 64, /* Refused ones that may fill a row. */
+    GRAPH_PRUNE_MAX = 160,   /* Candidates that pruning looks at: more cost time and win nothing. */
+    GRAPH_FILL_LOOKED = 100, /* Refused ones that may fill a row. */
 };
 
 struct graph_point {

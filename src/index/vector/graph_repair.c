@@ -16,9 +16,10 @@
 
 enum {
     REPAIR_EF = 64,
-    REPAIR_TRIED = 8,  /* Candidates for the place of a strict edge ... */
-    REPAIR_TAKEN = 3,  /* ... of which so many are taken, */
-    REPAIR_BRIDGES = 3 /* and so many nodes are linked to each strict neighbour of the dead. */
+    REPAIR_TRIED = 8,   /* Candidates for the place of a strict edge ... */
+    REPAIR_TAKEN = 3,   /* ... of which so many are taken, */
+    REPAIR_BRIDGES = 3, /* and so many nodes are linked to each strict neighbour of the dead. */
+    REPAIR_HOSTED = 8   /* Nodes that one row is given when many can't be reached. */
 };
 
 static bool repair_linked(const atomic_u64 *linked, uint32_t node)
@@ -254,6 +255,8 @@ struct repair_reaching {
     uint64_t *seen;    /* Bit by node: reachable. */
     uint32_t *stack;   /* [node_end] */
     uint32_t *degrees; /* [node_end] in-edges from live rows. */
+    uint32_t host;     /* A node that was attached, whose row takes others; or GRAPH_NONE. */
+    uint32_t hosted;
 };
 
 /* Marks what can be reached from a node that was just marked. */
@@ -317,7 +320,7 @@ static uint32_t repair_spare_slot(struct graph_row_edit *edit, const uint32_t *d
 static omendb_status repair_row(struct graph_plan *plan, const struct graph *graph, uint32_t node,
                                 struct graph_row **out, omendb_error *err)
 {
-    for (size_t i = 0; i < plan->count; i++) {
+    for (size_t i = plan->count; i-- > 0;) { /* A host is among the last. */
         if (plan->rows[i].node != node) continue;
         *out = &plan->rows[i];
         return OMENDB_OK;
@@ -330,7 +333,29 @@ static omendb_status repair_row(struct graph_plan *plan, const struct graph *gra
     return OMENDB_OK;
 }
 
-/* An edge to `node` from the nearest node that can be reached. */
+/* An edge from -> node in the plan. */
+static omendb_status repair_attach_to(const struct graph *graph, struct graph_plan *plan,
+                                      struct repair_reaching *reaching, uint32_t from,
+                                      uint32_t node, omendb_error *err)
+{
+    struct graph_worker *worker = &plan->workers[0];
+    struct graph_row *row = NULL;
+    struct graph_row_edit edit;
+    struct graph_point self, other;
+    TRY(repair_row(plan, graph, from, &row, err));
+    graph_row_edit_begin(&edit, graph, worker, from, row->slots);
+    graph_point_load(graph, worker, from, &self);
+    graph_point_load(graph, worker, node, &other);
+    const uint32_t slot = repair_spare_slot(&edit, reaching->degrees);
+    if (row->slots[slot] != 0) reaching->degrees[graph_slot_node(row->slots[slot])]--;
+    graph_row_put(&edit, slot, node, true, graph_point_distance(graph, &self, &other));
+    reaching->degrees[node]++;
+    return OMENDB_OK;
+}
+
+/* An edge to `node` from the nearest node that can be reached. The nearest by product are the same
+ * few for most nodes, and their rows lead everywhere: so the first edge is theirs, the
+ * others are in rows of nodes that were attached before, REPAIR_HOSTED in each. */
 static omendb_status repair_attach(const struct graph *graph,
                                    const struct graph_change_options *options,
                                    struct graph_plan *plan, struct repair_reaching *reaching,
@@ -339,24 +364,22 @@ static omendb_status repair_attach(const struct graph *graph,
     struct graph_worker *worker = &plan->workers[0];
     const struct graph_effort effort = {
         .walk = GRAPH_WALK_CODES, .ef = REPAIR_EF, .keep = REPAIR_EF, .near = 1};
+    if (graph->inner_product && reaching->host != GRAPH_NONE) {
+        const uint32_t host = reaching->host;
+        if (++reaching->hosted == REPAIR_HOSTED) {
+            reaching->host = node;
+            reaching->hosted = 0;
+        }
+        return repair_attach_to(graph, plan, reaching, host, node, err);
+    }
     TRY(graph_query_begin_node(&worker->query, graph, node, err));
     TRY(graph_scratch_reserve(&worker->scratch, options->node_end, effort.ef, effort.keep, err));
     const uint32_t found = graph_search(graph, &worker->query, &effort, &worker->scratch);
     for (uint32_t i = 0; i < found; i++) {
         const uint32_t from = worker->scratch.kept[i].node;
         if (from == node || (reaching->seen[from / 64] >> (from % 64) & 1) == 0) continue;
-        struct graph_row *row = NULL;
-        struct graph_row_edit edit;
-        struct graph_point self, other;
-        TRY(repair_row(plan, graph, from, &row, err));
-        graph_row_edit_begin(&edit, graph, worker, from, row->slots);
-        graph_point_load(graph, worker, from, &self);
-        graph_point_load(graph, worker, node, &other);
-        const uint32_t slot = repair_spare_slot(&edit, reaching->degrees);
-        if (row->slots[slot] != 0) reaching->degrees[graph_slot_node(row->slots[slot])]--;
-        graph_row_put(&edit, slot, node, true, graph_point_distance(graph, &self, &other));
-        reaching->degrees[node]++;
-        return OMENDB_OK;
+        reaching->host = node;
+        return repair_attach_to(graph, plan, reaching, from, node, err);
     }
     return OMENDB_OK; /* Nothing live is reachable: the entries are chosen anew by the caller. */
 }
@@ -373,7 +396,8 @@ omendb_status graph_plan_reach(const struct graph *graph, const atomic_u64 *link
     struct repair_reaching reaching = {
         .seen = alloc_zeroed((size_t)node_end / 64 + 1, sizeof *reaching.seen),
         .stack = alloc_raw(node_end, sizeof *reaching.stack),
-        .degrees = alloc_zeroed(node_end, sizeof *reaching.degrees)};
+        .degrees = alloc_zeroed(node_end, sizeof *reaching.degrees),
+        .host = GRAPH_NONE};
     omendb_status status = OMENDB_OK;
     if (reaching.seen == NULL || reaching.stack == NULL || reaching.degrees == NULL) {
         status = fail(err, OMENDB_ERR_NOMEM, "out of memory: proving that %u nodes are reachable",

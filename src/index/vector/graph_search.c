@@ -47,7 +47,8 @@ static omendb_status graph_query_room(struct graph_query *query, const struct gr
                                       omendb_error *err)
 {
     const size_t table_size = (size_t)graph->bits * 4;
-    const size_t size = (size_t)graph->size * (sizeof(float) + 1) + table_size;
+    const size_t spread_size = graph->spread ? graph->bits * sizeof(float) : 0;
+    const size_t size = (size_t)graph->size * (sizeof(float) + 1) + table_size + spread_size;
     if (size > query->memory_size) {
         uint8_t *memory = alloc_aligned(CACHE_LINE, size);
         if (memory == NULL) return fail(err, OMENDB_ERR_NOMEM, "out of memory: a query");
@@ -55,9 +56,11 @@ static omendb_status graph_query_room(struct graph_query *query, const struct gr
         query->memory = memory;
         query->memory_size = size;
     }
-    /* graph->size is a multiple of 64: each part begins at a cache line. */
+    /* graph->size is a multiple of 64, as bits are where they are spread: each part begins at a
+     * cache line. */
     query->turned = (float *)(void *)query->memory;
-    query->table = query->memory + (size_t)graph->size * sizeof(float);
+    query->spread = graph->spread ? query->turned + graph->size : query->turned;
+    query->table = query->memory + (size_t)graph->size * sizeof(float) + spread_size;
     query->digits = (int8_t *)(query->table + table_size);
     return OMENDB_OK;
 }
@@ -84,7 +87,13 @@ omendb_status graph_query_begin(struct graph_query *query, const struct graph *g
     graph_query_move(x, vector, graph->inner_product ? NULL : centre, graph->unit, graph->dim);
     rotation_apply(rotation, graph->kernels, x);
     for (uint32_t i = graph->dim; i < graph->size; i++) x[i] = 0;
-    graph->search->digitize(query, graph->size, graph->bits);
+    graph->search->digitize(query, graph->size);
+    if (graph->spread) {
+        memcpy(query->spread, x, graph->dim * sizeof *x);
+        memset(query->spread + graph->dim, 0, (graph->bits - graph->dim) * sizeof *x);
+        graph_spread(graph, query->spread);
+    }
+    graph->search->tabulate(query, graph->bits);
     query->length_weight = graph->unit * graph->unit;
     query->product_weight = -2 * query->step * graph->unit;
     if (graph->inner_product) query->square = query->length_weight = 0;
@@ -101,7 +110,7 @@ omendb_status graph_query_begin_node(struct graph_query *query, const struct gra
     const float low = header->low * graph->unit, scale = header->scale * graph->unit;
     for (uint32_t i = 0; i < graph->dim; i++) query->turned[i] = low + scale * (float)code[i];
     for (uint32_t i = graph->dim; i < graph->size; i++) query->turned[i] = 0;
-    graph->search->digitize(query, graph->size, 0);
+    graph->search->digitize(query, graph->size);
     query->length_weight = graph->unit * graph->unit;
     query->product_weight = -2 * query->step * graph->unit;
     query->square = query->length_weight * (header->length * header->length);
@@ -186,10 +195,12 @@ omendb_status graph_scratch_reserve(struct graph_scratch *scratch, uint32_t node
 
 void graph_scratch_forget(struct graph_scratch *scratch)
 {
-    if (scratch->touched_count > GRAPH_TOUCHED_MAX)
+    if (scratch->touched_count > GRAPH_TOUCHED_MAX) {
         memset(scratch->visited, 0, scratch->visited_words * sizeof *scratch->visited);
-    for (size_t i = 0; i < scratch->touched_count && i < GRAPH_TOUCHED_MAX; i++)
-        scratch->visited[scratch->touched[i] / 64] = 0;
+    } else {
+        for (size_t i = 0; i < scratch->touched_count; i++)
+            scratch->visited[scratch->touched[i] / 64] = 0;
+    }
     scratch->touched_count = 0;
 }
 

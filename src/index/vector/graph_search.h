@@ -23,6 +23,7 @@
 
 struct graph_query { /* {0} to begin with; may be used for one graph after another. */
     float *turned;   /* [size] unit * M (q - c), for IP unit * M q; 0 from dim on. */
+    float *spread;   /* [bits] the same as signs see it: graph_spread(), or `turned` itself. */
     int8_t *digits;  /* [size] turned = step * digits, nearly. */
     uint8_t *table;  /* [bits / 4][16] */
     float step;
@@ -38,7 +39,11 @@ struct graph_query { /* {0} to begin with; may be used for one graph after anoth
 enum { GRAPH_TOUCHED_MAX = 16384 };
 
 enum graph_walk { GRAPH_WALK_EDGES, GRAPH_WALK_CODES };
-enum graph_enter { GRAPH_ENTER_HUBS, GRAPH_ENTER_LAYERS }; /* graph_entries.c, graph_layers.h */
+enum graph_enter {
+    GRAPH_ENTER_HUBS,   /* graph_entries.c */
+    GRAPH_ENTER_LAYERS, /* graph_layers.h */
+    GRAPH_ENTER_NODE    /* effort->from, a linked node that is near. */
+};
 
 struct graph_effort {
     enum graph_walk walk;
@@ -47,7 +52,9 @@ struct graph_effort {
     float stretch; /* Estimates above stretch * (the `near`-th distance so far) aren't followed
                       (squared distances); 0 = no such limit. */
     uint32_t near; /* 1 .. keep */
-    enum graph_enter enter; /* By layers where there are some, else by hubs. */
+    enum graph_enter enter;    /* By layers where there are some, else by hubs. */
+    uint32_t from;             /* Of GRAPH_ENTER_NODE. */
+    struct graph_trace *trace; /* graph_trace.h: what is to be noted, or NULL. */
 };
 
 struct graph_counts {   /* Added to, never reset. */

@@ -14,9 +14,13 @@ enum {
     WORK_RECODE_HOLDS = 64, /* Holds of a piece. */
     WORK_WINDOW = 1 << 20,  /* Nodes that are shuffled together. */
     WORK_REACH_ROUNDS = 20,
+    WORK_EDGES_KEPT = 4096, /* Nodes of a load during which edges are kept up in any case. */
     WORK_NODES_HOLD = 4096, /* Nodes whose flags are read in one hold. */
-    WORK_EF = 150,          /* ef_construction up to 200,000 nodes, */
-    WORK_EF_MORE = 50       /* and so much more at a million. */
+    WORK_BRIEF_NODES = 4,   /* What who waits for the index links himself: 0.1 to 0.3 ms each. */
+    WORK_EF = 100,          /* ef_construction up to 200,000 nodes, */
+    WORK_EF_MORE = 50,      /* and so much more at a million. */
+    WORK_BULK = 1024,       /* Nodes of a load: a second look follows (graph_refine.c), */
+    WORK_KEEP = 64          /* so that pruning looks at the nearest only. */
 };
 
 #define WORK_EF_NODES 200000.0
@@ -59,6 +63,7 @@ struct graph_change_options graph_work_options(const struct graph_work *work)
     if (linked > WORK_EF_NODES) ef += WORK_EF_MORE * log(linked / WORK_EF_NODES) / log(5.0);
     if (ef > WORK_EF + WORK_EF_MORE) ef = WORK_EF + WORK_EF_MORE;
     return (struct graph_change_options){.ef = (uint32_t)ef,
+                                         .keep = graph_work_left(work) > WORK_BULK ? WORK_KEEP : 0,
                                          .threads = graph_work_threads(work),
                                          .node_end = graph_work_node_count(graph),
                                          .stopping = work_stopping,
@@ -198,7 +203,7 @@ static omendb_status work_reach(struct graph_work *work, omendb_error *err)
 }
 
 /* Nodes of the tail that no batch has taken. */
-static uint32_t work_left(const struct graph_work *work)
+uint32_t graph_work_left(const struct graph_work *work)
 {
     return work->window_count - work->window_at + work->waiting;
 }
@@ -206,9 +211,9 @@ static uint32_t work_left(const struct graph_work *work)
 static bool work_finish_due(const struct graph_work *work)
 {
     const struct graph_state *state = &work->graph->state;
-    if (state->linked == 0) return false;
+    if (state->linked == 0 || state->refining != 0) return false;
     if (state->finished == 0 || state->linked / 2 >= state->finished) return true;
-    return work_left(work) == 0 && state->linked - state->finished / 10 > state->finished;
+    return graph_work_left(work) == 0 && state->linked - state->finished / 10 > state->finished;
 }
 
 static omendb_status work_finish(struct graph_work *work, omendb_error *err)
@@ -235,12 +240,14 @@ static bool work_calibrate_due(const struct graph_work *work, uint32_t begin)
     const uint32_t measured = state->table.linked, linked = state->linked;
     if (linked < begin / 2 || state->finished == 0) return false;
     /* In the midst of a load a scan of the rest decides about a search's cost anyway. */
-    if (work_left(work) > GRAPH_CALIBRATE_QUERIES && work_left(work) > linked / 4) return false;
+    if (graph_work_left(work) > GRAPH_CALIBRATE_QUERIES && graph_work_left(work) > linked / 4)
+        return false;
     if (measured == 0 || linked / 2 >= measured) return true;
     /* A fifth has gone since, and others have come. */
     if ((uint64_t)work->gone * 5 >= linked) return true;
     /* The end of a load. */
-    return work_left(work) <= GRAPH_CALIBRATE_QUERIES && linked - measured / 8 > measured;
+    return graph_work_left(work) <= GRAPH_CALIBRATE_QUERIES &&
+           graph_calibrate_outdated(work->graph, linked);
 }
 
 /* Nodes to measure with: those that will be linked last, else some that are linked. */
@@ -279,8 +286,9 @@ static omendb_status work_calibrate(struct graph_work *work, omendb_error *err)
     struct graph_table table;
     bool held_out = false;
     const uint32_t count = work_calibrate_nodes(work, nodes, &held_out);
-    TRY(graph_calibrate(graph, work->host->store, nodes, count, held_out, graph_work_threads(work),
-                        work_stopping, work->host, &table, err));
+    const bool whole = graph_work_left(work) <= GRAPH_CALIBRATE_QUERIES;
+    TRY(graph_calibrate(graph, work->host->store, nodes, count, held_out, whole,
+                        graph_work_threads(work), work_stopping, work->host, &table, err));
     host_lock(work->host);
     omendb_status status = graph_index_prepare_state(graph, err);
     if (status == OMENDB_OK) status = graph_index_publish_table(graph, &table, err);
@@ -437,10 +445,9 @@ static omendb_status work_batch_linked(struct graph_work *work, omendb_error *er
 static uint32_t work_batch_size(const struct graph_work *work, uint32_t begin)
 {
     const struct graph_state *state = &work->graph->state;
-    const uint32_t left = work_left(work), size = graph_batch_size(state->linked);
+    const uint32_t left = graph_work_left(work), size = graph_batch_size(state->linked);
     if (state->linked < begin / 2 || left <= GRAPH_CALIBRATE_QUERIES) return size;
-    if ((uint64_t)state->linked + left <= state->table.linked + state->table.linked / 8)
-        return size;
+    if (!graph_calibrate_outdated(work->graph, state->linked + left)) return size;
     return size < left - GRAPH_CALIBRATE_QUERIES ? size : left - GRAPH_CALIBRATE_QUERIES;
 }
 
@@ -466,6 +473,26 @@ static omendb_status work_insert(struct graph_work *work, uint32_t begin, omendb
 
 /* ---- Pieces ---------------------------------------------------------------------- */
 
+/* During a load edges would be made again and again, for searches that spend their time on the
+ * tail: they wait for its end. */
+static bool work_edges_wanted(struct graph_work *work)
+{
+    const uint32_t left = graph_work_left(work), linked = work->graph->state.linked;
+    if (!graph_apply_edges_wanted(work)) return false;
+    if (graph_apply_has_edges(work)) return left <= linked || left <= WORK_EDGES_KEPT;
+    if (work->edges_at != 0) return true; /* Under way. */
+    return (left <= GRAPH_CALIBRATE_QUERIES || left <= linked / 16) && !graph_refine_due(work);
+}
+
+/* Is there something to do before nodes are linked, which may take long? */
+static bool work_is_long(struct graph_work *work)
+{
+    const struct graph_index *graph = work->graph;
+    return graph->state.recoded != UINT32_MAX || !work->loaded || work->sweeping ||
+           work_edges_wanted(work) != graph_apply_has_edges(work) ||
+           atomic_load_acquire_u32(&graph->freed_count) != 0 || graph_sweep_due(work);
+}
+
 /* The first thing that there is to do; *done: nothing was. */
 static omendb_status work_step(struct graph_work *work, uint32_t begin, bool *done,
                                omendb_error *err)
@@ -473,21 +500,34 @@ static omendb_status work_step(struct graph_work *work, uint32_t begin, bool *do
     struct graph_index *graph = work->graph;
     const uint32_t profile = atomic_load_acquire_u32(&graph->index->profile);
     *done = false;
+    if (work->host->brief && work_is_long(work)) {
+        work->host->refused = true;
+        return OMENDB_OK;
+    }
     if (graph->state.recoded != UINT32_MAX) return work_recode(work, err);
     if (!work->loaded) return work_load(work, err);
-    if (graph_apply_edges_wanted(work)) {
-        if (!graph_apply_has_edges(work)) return graph_apply_edges_piece(work, err);
-    } else if (graph_apply_has_edges(work)) {
-        graph_apply_edges_drop(work);
+    if (profile != GRAPH_PROFILE_EXACT) TRY(work_window_fill(work, err));
+    if (!work_edges_wanted(work)) {
+        if (graph_apply_has_edges(work)) graph_apply_edges_drop(work);
+    } else if (!graph_apply_has_edges(work)) {
+        return graph_apply_edges_piece(work, err);
     }
     if (!work->sweeping && atomic_load_acquire_u32(&graph->freed_count) != 0)
         return graph_sweep_delete(work, err);
     if (work->sweeping || graph_sweep_due(work)) return graph_sweep_piece(work, err);
     if (profile != GRAPH_PROFILE_EXACT) {
-        TRY(work_window_fill(work, err));
+        if (work->host->brief &&
+            (graph_refine_due(work) || work_finish_due(work) || work_calibrate_due(work, begin) ||
+             graph_work_left(work) > WORK_BRIEF_NODES)) {
+            work->host->refused = true;
+            return OMENDB_OK;
+        }
+        if (graph_refine_due(work)) return graph_refine_piece(work, err);
+        if (graph->state.refining != 0 && graph_work_left(work) > GRAPH_CALIBRATE_QUERIES)
+            graph_refine_forget(work);
         if (work_finish_due(work)) return work_finish(work, err);
         if (work_calibrate_due(work, begin)) return work_calibrate(work, err);
-        if (work_left(work) != 0) return work_insert(work, begin, err);
+        if (graph_work_left(work) != 0) return work_insert(work, begin, err);
     }
     *done = true;
     return OMENDB_OK;
@@ -521,6 +561,10 @@ omendb_status graph_work_piece(struct collection *collection, uint32_t field,
         if (atomic_load_acquire_u32(&index->profile) == GRAPH_PROFILE_EXACT ||
             atomic_load_acquire_u32(&store->nodes_live) < begin)
             return OMENDB_OK;
+        if (host->brief) {
+            host->refused = true;
+            return OMENDB_OK;
+        }
         TRY(work_begin(collection, field, index, host, err));
         *more = true;
         return OMENDB_OK;

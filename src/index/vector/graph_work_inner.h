@@ -30,7 +30,7 @@ struct graph_work {
     size_t kept_capacity;
     uint32_t *masks; /* [plan.count] slots of each row that changed. */
     size_t masks_capacity;
-    float *scratch; /* [threads][2 * dim, rounded up] */
+    float *scratch; /* [threads][graph_edges_room()] */
     size_t scratch_capacity;
     uint64_t *swept; /* Dead nodes that the sweep under way is for. */
     size_t swept_capacity;
@@ -63,6 +63,16 @@ struct graph_change_options graph_work_options(const struct graph_work *work);
 uint32_t graph_work_living(const struct graph_index *graph); /* Held and not dead. */
 /* Chooses where searches begin, stores and publishes it; none when nobody is alive. */
 omendb_status graph_work_entries_choose(struct graph_work *work, omendb_error *err);
+
+uint32_t graph_work_left(const struct graph_work *work); /* Of the tail; no batch has them. */
+
+/* graph_refine.c */
+/* When nothing is left to be linked but the last few. */
+bool graph_refine_due(struct graph_work *work);
+/* The next nodes; at the end entries are chosen and reach is proved again. */
+omendb_status graph_refine_piece(struct graph_work *work, omendb_error *err);
+/* Ends a pass: so much is to be linked that another one will follow. */
+void graph_refine_forget(struct graph_work *work);
 
 /* graph_apply.c */
 /* Rows and edges as work->plan says, own rows first: nobody enters a node that leads nowhere.

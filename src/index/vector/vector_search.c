@@ -1,22 +1,27 @@
 #include "index/vector/vector_search.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
-#include "index/vector/graph_calibrate.h"
+#include "index/vector/graph_choose.h"
 #include "index/vector/vector_index.h"
 #include "os/thread.h"
 #include "store/space.h"
 
 enum {
     VECTOR_LOAD_MAX = 64 << 20, /* Bytes that a query brings in rather than scan; about 20 ms. */
-    VECTOR_KEEP_MIN = 12,
-    VECTOR_KEEP_MORE = 2, /* Candidates beyond k: their codes' order isn't quite the true one. */
+    /* Candidates beyond k: their codes' order isn't quite the true one. With 2 more of 10 the words
+     * of 100 dimensions never get beyond recall .995, with 4 they do, at 1 % of the time. */
+    VECTOR_KEEP_MORE = 4,
+    VECTOR_KEEP_MIN = 10 + VECTOR_KEEP_MORE,
     VECTOR_WIDEN_ROUNDS = 3,
     VECTOR_RANDOM_COST = 4, /* A byte at a random place costs so many of a scan; measured 4 to 8. */
     VECTOR_SEEN_BITS = 4096 /* Of the sieve that keeps a node from being listed twice. */
 };
+
+#define VECTOR_SURE 3.5f /* Standard deviations: one of 4,000. */
 
 void vector_workspace_deinit(struct vector_workspace *workspace)
 {
@@ -38,15 +43,14 @@ uint32_t vector_search_keep(uint32_t k, uint32_t ef)
 
 /* ---- Which way ------------------------------------------------------------------- */
 
-static uint64_t vector_walk_bytes(const struct graph_index *graph, uint32_t hops, uint32_t keep)
+/* Unknown counts are guessed from ef: about a hop for each, and half of its neighbours are new. */
+static uint64_t vector_walk_bytes(const struct graph_index *graph,
+                                  const struct graph_choice *choice, uint32_t keep)
 {
-    const struct vector_index *index = graph->index;
-    const bool edges = atomic_load_acquire_u32(&graph->graph.edges_ready) != 0;
-    const uint64_t code = index->codes.stride;
-    /* By codes, each hop looks at some of its 32 neighbours for the first time. */
-    const uint64_t hop = GRAPH_LINKS_SIZE +
-                         (edges ? code + graph->graph.edge_size : code * GRAPH_SLOTS / 2);
-    return hops * hop + (uint64_t)keep * graph->collection->schema->vectors[graph->field].size;
+    const uint32_t hops = choice->hops != 0 ? choice->hops : choice->ef;
+    const uint32_t distances = choice->hops != 0 ? choice->distances : hops * (GRAPH_SLOTS / 2);
+    return graph_walk_bytes(&graph->graph, choice->walk, hops, distances) +
+           (uint64_t)keep * graph->collection->schema->vectors[graph->field].size;
 }
 
 static void vector_plan_scan(const struct vector_query *query, const char *reason,
@@ -66,8 +70,10 @@ static void vector_choice_grow(struct graph_choice *choice, const struct graph_t
     if (linked <= table->linked) return;
     const double factor = (double)linked / (double)table->linked;
     const double ef = (double)choice->ef * factor, hops = (double)choice->hops * factor;
+    const double distances = (double)choice->distances * factor;
     choice->ef = ef < GRAPH_EFFORT_MAX ? (uint32_t)ef : GRAPH_EFFORT_MAX + 1;
     choice->hops = hops < (double)UINT32_MAX ? (uint32_t)hops : UINT32_MAX;
+    choice->distances = distances < (double)UINT32_MAX ? (uint32_t)distances : UINT32_MAX;
 }
 
 omendb_status vector_search_plan(const struct vector_query *query, struct vector_plan *out,
@@ -88,8 +94,8 @@ omendb_status vector_search_plan(const struct vector_query *query, struct vector
     else if (graph == NULL) reason = "there is no graph yet";
     if (reason == NULL) {
         const struct graph_table *table = atomic_load_acquire_pointer(&graph->table);
-        if (query->ef != 0) graph_choose_ef(table, flat->k, query->ef, &choice);
-        else if (!graph_choose(table, flat->k, recall, &choice))
+        if (query->ef != 0) graph_choose_ef(table, &graph->graph, flat->k, query->ef, &choice);
+        else if (!graph_choose(table, &graph->graph, flat->k, recall, &choice))
             reason = "no effort is known to reach that recall";
         else vector_choice_grow(&choice, table, atomic_load_acquire_u32(&graph->linked));
     }
@@ -99,18 +105,19 @@ omendb_status vector_search_plan(const struct vector_query *query, struct vector
         if (!searchable) reason = "the graph isn't in memory yet";
     }
     if (reason == NULL) {
-        const bool edges = atomic_load_acquire_u32(&graph->graph.edges_ready) != 0;
         const uint32_t ef = choice.ef < flat->k ? flat->k : choice.ef;
         const uint32_t keep = vector_search_keep(flat->k, ef);
-        *out = (struct vector_plan){
-            .graph = graph,
-            .effort = {.walk = edges ? GRAPH_WALK_EDGES : GRAPH_WALK_CODES,
-                       .ef = ef,
-                       .keep = keep,
-                       .stretch = edges ? choice.stretch : 0,
-                       .near = flat->k},
-            .recall = choice.recall,
-            .bytes = vector_walk_bytes(graph, choice.hops != 0 ? choice.hops : ef, keep)};
+        /* What a stretch finds was measured for so many hits: fewer ones wouldn't bound it so. */
+        const uint32_t near = flat->k < GRAPH_K_SMALL ? GRAPH_K_SMALL : flat->k;
+        choice.ef = ef;
+        *out = (struct vector_plan){.graph = graph,
+                                    .effort = {.walk = choice.walk,
+                                               .ef = ef,
+                                               .keep = keep,
+                                               .stretch = choice.stretch,
+                                               .near = near < keep ? near : keep},
+                                    .recall = choice.recall,
+                                    .bytes = vector_walk_bytes(graph, &choice, keep)};
         if (ef > GRAPH_EFFORT_MAX ||
             (query->ef == 0 &&
              VECTOR_RANDOM_COST * out->bytes >= flat_estimate_bytes(flat->collection, flat->field)))
@@ -121,6 +128,29 @@ omendb_status vector_search_plan(const struct vector_query *query, struct vector
 }
 
 /* ---- One walk -------------------------------------------------------------------- */
+
+/* How many of the kept candidates are worth reading in full: k, one that may be left out, and those
+ * whose codes can't tell them from the k-th. An error e of a code in a random direction moves a
+ * squared distance d by 2 sqrt(d) e / sqrt(dim), standard deviation; two codes differ. */
+static uint32_t vector_worth_reading(const struct graph *graph,
+                                     const struct vector_workspace *workspace, uint32_t kept,
+                                     uint32_t k)
+{
+    const struct graph_candidate *candidates = workspace->scratch.kept;
+    uint32_t count = k + 1;
+    if (kept <= count || graph->inner_product) return kept;
+    const struct code_header *header = (const void *)graph_code(graph, candidates[k - 1].node);
+    const uint32_t bits = (uint32_t)header->error << 16;
+    const float distance = candidates[k - 1].distance > 0 ? candidates[k - 1].distance : 0;
+    float error;
+    memcpy(&error, &bits, sizeof error);
+    /* The query's digits err, too: evenly within a step. */
+    const float step = workspace->query.step, unit = graph->unit;
+    const float squared = 2 * error * error * unit * unit / (float)graph->dim + step * step / 12;
+    const float limit = candidates[k - 1].distance + VECTOR_SURE * 2 * sqrtf(distance * squared);
+    while (count < kept && candidates[count].distance <= limit) count++;
+    return count;
+}
 
 static omendb_status vector_walk(struct graph_index *graph, const struct flat_query *query,
                                  const struct graph_effort *effort,
@@ -133,6 +163,9 @@ static omendb_status vector_walk(struct graph_index *graph, const struct flat_qu
     const struct graph_counts before = workspace->scratch.counts;
     TRY(graph_scratch_reserve(&workspace->scratch, node_end, effort->ef, effort->keep, err));
     *kept = graph_search(&graph->graph, &workspace->query, effort, &workspace->scratch);
+    /* A wider search than was asked for looks for documents that are visible: it reads all. */
+    if (effort->keep <= vector_search_keep(query->k, effort->ef))
+        *kept = vector_worth_reading(&graph->graph, workspace, *kept, query->k);
     const struct graph_counts *after = &workspace->scratch.counts;
     stats->walk.hops += after->hops - before.hops;
     stats->walk.distances += after->distances - before.distances;

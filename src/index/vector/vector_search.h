@@ -10,7 +10,7 @@
  *
  * What comes out are visible documents with their exact distances in the order of contract 4,
  * min(k, all there are) of them; only whether they are *the* nearest is a matter of recall, and
- * that was measured (graph_calibrate.h).
+ * that was measured (graph_calibrate.h, graph_choose.h).
  *
  * Threads: any number of searches, each with its own workspace; the snapshot is the caller's.
  */

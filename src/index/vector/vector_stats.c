@@ -1,6 +1,6 @@
 #include "index/vector/vector_stats.h"
 
-#include "index/vector/graph_calibrate.h"
+#include "index/vector/graph_choose.h"
 
 enum { STATS_K = 10 }; /* Hits that the reported efforts are for. */
 
@@ -44,17 +44,18 @@ void vector_stats_progress(const struct collection *collection, uint32_t field, 
     *indexed = graph != NULL ? stats_indexed(graph, *total) : 0;
 }
 
-static omendb_status stats_recall(const struct graph_table *table, float recall, bool first,
-                                  struct buffer *out, omendb_error *err)
+static omendb_status stats_recall(const struct graph_table *table, const struct graph *graph,
+                                  float recall, bool first, struct buffer *out, omendb_error *err)
 {
     struct graph_choice choice = {0};
     TRY(buffer_append_format(out, err, "%s{\"recall\":%.2f,", first ? "" : ",", (double)recall));
-    if (!graph_choose(table, STATS_K, recall, &choice))
-        return buffer_append_text(out, "\"ef\":null,\"stretch\":null,\"hops\":null,\"measured\":1}",
-                                  err);
+    if (!graph_choose(table, graph, STATS_K, recall, &choice))
+        return buffer_append_text(
+            out, "\"walk\":null,\"ef\":null,\"stretch\":null,\"hops\":null,\"measured\":1}", err);
     return buffer_append_format(
-        out, err, "\"ef\":%u,\"stretch\":%.2f,\"hops\":%u,\"measured\":%.4f}", choice.ef,
-        (double)choice.stretch, choice.hops, (double)choice.recall);
+        out, err, "\"walk\":\"%s\",\"ef\":%u,\"stretch\":%.2f,\"hops\":%u,\"measured\":%.4f}",
+        choice.walk == GRAPH_WALK_EDGES ? "edges" : "codes", choice.ef, (double)choice.stretch,
+        choice.hops, (double)choice.recall);
 }
 
 static omendb_status stats_calibration(const struct graph_index *graph, struct buffer *out,
@@ -66,10 +67,11 @@ static omendb_status stats_calibration(const struct graph_index *graph, struct b
     TRY(buffer_append_format(out, err,
                              ",\"calibration\":{\"vectors\":%u,\"queries\":%u,\"held_out\":%s,"
                              "\"k\":%d,\"efforts\":[",
-                             table->linked, table->queries, table->held_out != 0 ? "true" : "false",
+                             table->linked, table->queries[0],
+                             (table->held_out >> GRAPH_WALK_CODES & 1) != 0 ? "true" : "false",
                              STATS_K));
     for (size_t i = 0; i < COUNT_OF(stats_recalls); i++)
-        TRY(stats_recall(table, stats_recalls[i], i == 0, out, err));
+        TRY(stats_recall(table, &graph->graph, stats_recalls[i], i == 0, out, err));
     return buffer_append_text(out, "]}", err);
 }
 
