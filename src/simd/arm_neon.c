@@ -424,12 +424,16 @@ enum { NEON_AHEAD = 2048 }; /* Bytes between a scan and its prefetches. */
         int32x4_t sums[4];                                                                         \
         UNROLL(4)                                                                                  \
         for (size_t k = 0; k < 4; k++) sums[k] = vdupq_n_s32(0);                                   \
-        for (size_t i = 0; i < size; i += 64) {                                                    \
+        size_t i = 0;                                                                              \
+        for (; i + 64 <= size; i += 64) {                                                          \
             UNROLL(4)                                                                              \
             for (size_t k = 0; k < 4; k++)                                                         \
                 sums[k] = neon_u7_products##ending(sums[k], a + i + 16 * k,                        \
                                                    vreinterpretq_s8_u8(vld1q_u8(b + i + 16 * k))); \
         }                                                                                          \
+        for (; i < size; i += 16)                                                                  \
+            sums[0] = neon_u7_products##ending(sums[0], a + i,                                     \
+                                               vreinterpretq_s8_u8(vld1q_u8(b + i)));              \
         return vaddvq_s32(vaddq_s32(vaddq_s32(sums[0], sums[1]), vaddq_s32(sums[2], sums[3])));    \
     }                                                                                              \
     static target void neon_u7_dot_gather##ending(const uint8_t *a, const uint8_t *const *codes,   \

@@ -56,7 +56,7 @@
 enum {
     KERNELS_TYPES = 7,          /* Tables indexed by omendb_type. */
     KERNELS_LIST_MAX = 8,       /* More than the tables any machine can run. */
-    KERNELS_CODE_MULTIPLE = 64, /* Code sizes are multiples of it. */
+    KERNELS_CODE_MULTIPLE = 16, /* Code sizes are multiples of it. */
     KERNELS_CODE_MAX = 127,
     KERNELS_PLANE_MAX = 127 * 128 + 63 /* |128 * hi + lo| of quantize_planes(). */
 };

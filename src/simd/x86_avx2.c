@@ -427,6 +427,12 @@ static AVX2_INLINE __m128i avx2_sum4(const __m256i sums[4])
     return _mm_add_epi32(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1));
 }
 
+/* The last 16 bytes, zeros after them. */
+static AVX2_INLINE __m256i avx2_load_last(const void *bytes)
+{
+    return _mm256_zextsi128_si256(_mm_loadu_si128(bytes));
+}
+
 /* `rows` (1 or 4) codes against both planes; asks for the bytes `ahead` of each (0: none). */
 static AVX2_INLINE void avx2_u7_block(const int8_t *hi, const int8_t *lo,
                                       const uint8_t *const *codes, size_t rows, size_t size,
@@ -435,12 +441,22 @@ static AVX2_INLINE void avx2_u7_block(const int8_t *hi, const int8_t *lo,
     __m256i sums_hi[4], sums_lo[4];
     UNROLL(4)
     for (size_t r = 0; r < 4; r++) sums_hi[r] = sums_lo[r] = _mm256_setzero_si256();
-    for (size_t i = 0; i < size; i += 32) {
+    size_t i = 0;
+    for (; i + 32 <= size; i += 32) {
         const __m256i plane_hi = avx2_load_bytes(hi + i), plane_lo = avx2_load_bytes(lo + i);
         UNROLL(4)
         for (size_t r = 0; r < rows; r++) {
             if (ahead != 0 && i % CACHE_LINE == 0) prefetch(codes[r] + i + ahead);
             const __m256i code = avx2_load_bytes(codes[r] + i);
+            sums_hi[r] = _mm256_add_epi32(sums_hi[r], avx2_u7_products(code, plane_hi));
+            sums_lo[r] = _mm256_add_epi32(sums_lo[r], avx2_u7_products(code, plane_lo));
+        }
+    }
+    if (i < size) {
+        const __m256i plane_hi = avx2_load_last(hi + i), plane_lo = avx2_load_last(lo + i);
+        UNROLL(4)
+        for (size_t r = 0; r < rows; r++) {
+            const __m256i code = avx2_load_last(codes[r] + i);
             sums_hi[r] = _mm256_add_epi32(sums_hi[r], avx2_u7_products(code, plane_hi));
             sums_lo[r] = _mm256_add_epi32(sums_lo[r], avx2_u7_products(code, plane_lo));
         }
@@ -485,12 +501,20 @@ AVX2 void avx2_u7_dot2_gather(const int8_t *hi, const int8_t *lo, const uint8_t 
 static AVX2_INLINE int32_t avx2_u7_pair(const uint8_t *a, const uint8_t *b, size_t size)
 {
     __m256i even = _mm256_setzero_si256(), odd = even;
-    for (size_t i = 0; i < size; i += 64) {
+    size_t i = 0;
+    for (; i + 64 <= size; i += 64) {
         even = _mm256_add_epi32(even,
                                 avx2_u7_products(avx2_load_bytes(a + i), avx2_load_bytes(b + i)));
         odd = _mm256_add_epi32(
             odd, avx2_u7_products(avx2_load_bytes(a + i + 32), avx2_load_bytes(b + i + 32)));
     }
+    if (i + 32 <= size) {
+        even = _mm256_add_epi32(even,
+                                avx2_u7_products(avx2_load_bytes(a + i), avx2_load_bytes(b + i)));
+        i += 32;
+    }
+    if (i < size)
+        odd = _mm256_add_epi32(odd, avx2_u7_products(avx2_load_last(a + i), avx2_load_last(b + i)));
     return avx2_sum(_mm256_add_epi32(even, odd));
 }
 

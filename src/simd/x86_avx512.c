@@ -190,6 +190,24 @@ static AVX512_INLINE __m128i avx512_sum4(const __m512i s[4])
     return _mm_add_epi32(_mm256_castsi256_si128(two), _mm256_extracti128_si256(two, 1));
 }
 
+/* What a loop in steps of 64 left of `size`: the bytes of `mask` from `at` on, which is such that
+ * no load reaches into the next cache line, to wait for it. */
+struct avx512_rest {
+    size_t at;
+    __mmask64 mask;
+};
+
+static AVX512_INLINE struct avx512_rest avx512_rest(size_t done, size_t size)
+{
+    const size_t at = size < 64 ? 0 : size - 64;
+    return (struct avx512_rest){at, ((UINT64_C(1) << (size - done)) - 1) << (done - at)};
+}
+
+static AVX512_INLINE __m512i avx512_load_rest(struct avx512_rest rest, const void *bytes)
+{
+    return _mm512_maskz_loadu_epi8(rest.mask, (const uint8_t *)bytes + rest.at);
+}
+
 /* `rows` (1 or 4) codes against both planes; asks for the bytes `ahead` of each (0: none). */
 static AVX512_VNNI_INLINE void avx512_u7_block(const int8_t *hi, const int8_t *lo,
                                                const uint8_t *const *codes, size_t rows,
@@ -198,12 +216,25 @@ static AVX512_VNNI_INLINE void avx512_u7_block(const int8_t *hi, const int8_t *l
     __m512i sums_hi[4], sums_lo[4];
     UNROLL(4)
     for (size_t r = 0; r < 4; r++) sums_hi[r] = sums_lo[r] = _mm512_setzero_si512();
-    for (size_t i = 0; i < size; i += 64) {
+    size_t i = 0;
+    for (; i + 64 <= size; i += 64) {
         const __m512i plane_hi = _mm512_loadu_si512(hi + i), plane_lo = _mm512_loadu_si512(lo + i);
         UNROLL(4)
         for (size_t r = 0; r < rows; r++) {
             if (ahead != 0) prefetch(codes[r] + i + ahead);
             const __m512i code = _mm512_loadu_si512(codes[r] + i);
+            sums_hi[r] = _mm512_dpbusd_epi32(sums_hi[r], code, plane_hi);
+            sums_lo[r] = _mm512_dpbusd_epi32(sums_lo[r], code, plane_lo);
+        }
+    }
+    if (i < size) {
+        const struct avx512_rest rest = avx512_rest(i, size);
+        const __m512i plane_hi = avx512_load_rest(rest, hi);
+        const __m512i plane_lo = avx512_load_rest(rest, lo);
+        UNROLL(4)
+        for (size_t r = 0; r < rows; r++) {
+            if (ahead != 0) prefetch(codes[r] + i + ahead);
+            const __m512i code = avx512_load_rest(rest, codes[r]);
             sums_hi[r] = _mm512_dpbusd_epi32(sums_hi[r], code, plane_hi);
             sums_lo[r] = _mm512_dpbusd_epi32(sums_lo[r], code, plane_lo);
         }
@@ -248,8 +279,13 @@ static AVX512_VNNI void avx512_u7_dot2_gather(const int8_t *hi, const int8_t *lo
 static AVX512_VNNI_INLINE int32_t avx512_u7_pair(const uint8_t *a, const uint8_t *b, size_t size)
 {
     __m512i sums = _mm512_setzero_si512();
-    for (size_t i = 0; i < size; i += 64)
+    size_t i = 0;
+    for (; i + 64 <= size; i += 64)
         sums = _mm512_dpbusd_epi32(sums, _mm512_loadu_si512(a + i), _mm512_loadu_si512(b + i));
+    if (i < size) {
+        const struct avx512_rest rest = avx512_rest(i, size);
+        sums = _mm512_dpbusd_epi32(sums, avx512_load_rest(rest, a), avx512_load_rest(rest, b));
+    }
     return _mm512_reduce_add_epi32(sums);
 }
 
@@ -268,12 +304,21 @@ static AVX512_VNNI void avx512_u7_dot_gather(const uint8_t *a, const uint8_t *co
         __m512i sums[4];
         UNROLL(4)
         for (size_t r = 0; r < 4; r++) sums[r] = _mm512_setzero_si512();
-        for (size_t i = 0; i < size; i += 64) {
+        size_t i = 0;
+        for (; i + 64 <= size; i += 64) {
             const __m512i digits = _mm512_loadu_si512(a + i);
             UNROLL(4)
             for (size_t r = 0; r < 4; r++)
                 sums[r] = _mm512_dpbusd_epi32(sums[r], digits,
                                               _mm512_loadu_si512(codes[at + r] + i));
+        }
+        if (i < size) {
+            const struct avx512_rest rest = avx512_rest(i, size);
+            const __m512i digits = avx512_load_rest(rest, a);
+            UNROLL(4)
+            for (size_t r = 0; r < 4; r++)
+                sums[r] = _mm512_dpbusd_epi32(sums[r], digits,
+                                              avx512_load_rest(rest, codes[at + r]));
         }
         _mm_storeu_si128((__m128i *)(void *)(out + at), avx512_sum4(sums));
     }

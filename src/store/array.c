@@ -20,7 +20,7 @@ static const size_t cold_length_wanted = sizeof(atomic_pointer) << 24;
 static const size_t cold_length_min = sizeof(atomic_pointer) << 18;
 
 /* Small arrays keep small pages: a database of a few thousand documents has a dozen of them. */
-static const size_t huge_from = (size_t)8 << 20;
+static const size_t huge_from = (size_t)2 << 20;
 
 void *chunk_take(void)
 {

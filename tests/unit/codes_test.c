@@ -445,10 +445,13 @@ static void test_codes_are_used_where_they_are_smaller(void)
 {
     CHECK(codes_useful(OMENDB_F32, 384) && codes_useful(OMENDB_F32, OMENDB_DIM_MAX));
     CHECK(codes_useful(OMENDB_F16, 384) && codes_useful(OMENDB_BF16, 128));
-    CHECK(!codes_useful(OMENDB_F32, 29) && codes_useful(OMENDB_F32, 30));
+    CHECK(!codes_useful(OMENDB_F32, 11) && codes_useful(OMENDB_F32, 12));
     CHECK(!codes_useful(OMENDB_I8, 1536) && !codes_useful(OMENDB_U8, 1536));
     CHECK(!codes_useful(OMENDB_BIT, 4096));
-    CHECK(codes_stride(384) == 400 && codes_stride(1) == 80);
+    CHECK(codes_stride(384) == 400 && codes_stride(100) == 128 && codes_stride(1) == 32);
+    CHECK(codes_stride_possible(100, 128) && codes_stride_possible(100, 144));
+    CHECK(!codes_stride_possible(100, 112) && !codes_stride_possible(100, 136));
+    CHECK(!codes_stride_possible(100, 160) && !codes_stride_possible(384, 416));
 }
 
 static void test_failed_allocations_leave_nothing(void)

@@ -391,7 +391,8 @@ static void check_codes(size_t size, size_t count, size_t gap, size_t where, boo
 
 static void code_products_are_exact_integers(void)
 {
-    static const size_t sizes[] = {0, 64, 128, 192, 384, 448, 832, 1536};
+    static const size_t sizes[] = {0,   16,  32,  48,  64,  80,  96,  112, 128,
+                                   144, 160, 176, 192, 208, 384, 784, 832, 1536};
     for (size_t s = 0; s < COUNT_OF(sizes); s++) {
         for (size_t count = 0; count <= 13; count++) {
             for (size_t where = 0; where < PLACES; where++) {

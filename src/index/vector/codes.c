@@ -39,14 +39,16 @@ bool codes_useful(omendb_type type, uint32_t dim)
     return 2u * element * dim >= 3u * codes_stride(dim);
 }
 
-static uint32_t codes_size(uint32_t dim)
-{
-    return (dim + KERNELS_CODE_MULTIPLE - 1) / KERNELS_CODE_MULTIPLE * KERNELS_CODE_MULTIPLE;
-}
-
 uint32_t codes_stride(uint32_t dim)
 {
-    return CODES_HEADER_SIZE + codes_size(dim);
+    return CODES_HEADER_SIZE +
+           (dim + KERNELS_CODE_MULTIPLE - 1) / KERNELS_CODE_MULTIPLE * KERNELS_CODE_MULTIPLE;
+}
+
+bool codes_stride_possible(uint32_t dim, uint32_t stride)
+{
+    return stride % KERNELS_CODE_MULTIPLE == 0 && stride >= codes_stride(dim) &&
+           stride <= CODES_HEADER_SIZE + (dim + 63) / 64 * 64;
 }
 
 omendb_status codes_init(struct codes *codes, const struct kernels *kernels, omendb_type type,
@@ -58,7 +60,7 @@ omendb_status codes_init(struct codes *codes, const struct kernels *kernels, ome
                          .type = type,
                          .metric = metric,
                          .dim = dim,
-                         .size = codes_size(dim),
+                         .size = codes_stride(dim) - CODES_HEADER_SIZE,
                          .stride = codes_stride(dim)};
     TRY(rotation_init(&made.rotation, dim, seed, err));
     made.scratch = alloc_raw(dim, sizeof *made.scratch);
@@ -71,6 +73,13 @@ omendb_status codes_init(struct codes *codes, const struct kernels *kernels, ome
     *codes = made;
     atomic_store_release_u32(&codes->centre_count, 1); /* Read in codes_query_begin(). */
     return OMENDB_OK;
+}
+
+void codes_set_stride(struct codes *codes, uint32_t stride)
+{
+    assert(codes_stride_possible(codes->dim, stride));
+    codes->stride = stride;
+    codes->size = stride - CODES_HEADER_SIZE;
 }
 
 void codes_deinit(struct codes *codes)

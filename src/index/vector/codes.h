@@ -64,7 +64,7 @@ struct codes {
     omendb_type type;
     omendb_metric metric;
     uint32_t dim;
-    uint32_t size;   /* Bytes of a code: dim rounded up to KERNELS_CODE_MULTIPLE. */
+    uint32_t size;   /* Bytes of a code: dim rounded up to KERNELS_CODE_MULTIPLE, or more. */
     uint32_t stride; /* Bytes of a row. */
     struct rotation rotation;
     double turn_error;             /* |computed M (x - c) - exact one| / |x - c| */
@@ -82,12 +82,17 @@ bool codes_possible(omendb_type type, uint32_t dim);
  * vector itself (integers, bits, few dimensions), the vectors are scanned instead. */
 bool codes_useful(omendb_type type, uint32_t dim);
 
-/* Bytes of a row. */
+/* Bytes of a row, as short as it can be. */
 uint32_t codes_stride(uint32_t dim);
+
+/* May rows be of that size? Those of older files are: there the code is rounded up to 64 bytes. */
+bool codes_stride_possible(uint32_t dim, uint32_t stride);
 
 /* For F32, F16, BF16 with L2, COSINE, IP. NOMEM. */
 omendb_status codes_init(struct codes *codes, const struct kernels *kernels, omendb_type type,
                          omendb_metric metric, uint32_t dim, uint64_t seed, omendb_error *err);
+/* Before the first row or query: rows of another possible size. */
+void codes_set_stride(struct codes *codes, uint32_t stride);
 void codes_deinit(struct codes *codes); /* {0} is allowed. */
 
 /* Adds a centre (copied). centre: [dim], finite. NOMEM; FULL when there are CODES_CENTRES. */

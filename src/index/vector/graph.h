@@ -117,7 +117,7 @@ struct graph {
     uint32_t bits;      /* Signs of an edge. */
     bool spread;        /* Over more dimensions than there are: graph_spread(). */
     uint64_t spread_signs[GRAPH_SPREAD_MAX / 64];
-    uint32_t dim, size; /* Components; bytes of a code. */
+    uint32_t dim, size; /* Components; bytes of a code, as stored. */
     bool inner_product; /* Ranks by product; else by L2 in the frame (COSINE: of unit vectors). */
     float unit;         /* Multiplies lengths, so that f16 holds them: a power of two. */
     atomic_pointer entries; /* struct graph_entries, or NULL: nothing to find. */

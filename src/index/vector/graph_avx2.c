@@ -52,13 +52,20 @@ static LOOP_TARGET ALWAYS_INLINE int32_t graph_avx2_dot(const uint8_t *code, con
 {
     const __m256i ones = _mm256_set1_epi16(1);
     __m256i even = _mm256_setzero_si256(), odd = even;
-    for (uint32_t i = 0; i < size; i += 64) {
+    uint32_t i = 0;
+    for (; i + 64 <= size; i += 64) {
         const __m256i first = _mm256_maddubs_epi16(graph_avx2_load(code + i),
                                                    graph_avx2_load(digits + i));
         const __m256i second = _mm256_maddubs_epi16(graph_avx2_load(code + i + 32),
                                                     graph_avx2_load(digits + i + 32));
         even = _mm256_add_epi32(even, _mm256_madd_epi16(first, ones));
         odd = _mm256_add_epi32(odd, _mm256_madd_epi16(second, ones));
+    }
+    for (; i < size; i += 16) {
+        const __m256i words = _mm256_mullo_epi16(
+            _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(code + i))),
+            _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(digits + i))));
+        even = _mm256_add_epi32(even, _mm256_madd_epi16(words, ones));
     }
     return graph_avx2_sum(_mm256_add_epi32(even, odd));
 }
@@ -282,12 +289,12 @@ static LOOP_TARGET void graph_avx2_digitize(struct graph_query *query, uint32_t 
     const __m256 inverse = _mm256_set1_ps(1 / query->step);
     const __m256i ones = _mm256_set1_epi16(1);
     __m256i sum = _mm256_setzero_si256();
-    for (uint32_t i = 0; i < size; i += 32) {
-        const __m256i early = graph_avx2_round_words(x + i, inverse);
-        const __m256i late = graph_avx2_round_words(x + i + 16, inverse);
-        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_add_epi16(early, late), ones));
-        _mm256_storeu_si256((__m256i *)(void *)(query->digits + i),
-                            _mm256_permute4x64_epi64(_mm256_packs_epi16(early, late), 0xD8));
+    for (uint32_t i = 0; i < size; i += 16) {
+        const __m256i words = graph_avx2_round_words(x + i, inverse);
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(words, ones));
+        _mm_storeu_si128(
+            (__m128i *)(void *)(query->digits + i),
+            _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
     }
     query->sum = (float)graph_avx2_sum(sum);
 }

@@ -131,6 +131,7 @@ static omendb_status graph_index_columns(struct graph_index *graph, omendb_error
     TRY(array_grow(rows, 1, err));
     TRY(array_grow(graph->links, 1, err));
     graph_column_init(&graph->graph.codes, rows->base, rows->stride, rows->per_block, BLOCK_SIZE);
+    graph->graph.size = rows->stride - CODES_HEADER_SIZE;
     graph_column_init(&graph->graph.links, graph->links->base, graph->links->stride,
                       graph->links->per_block, BLOCK_SIZE);
     return OMENDB_OK;

@@ -13,6 +13,8 @@
  *                              puts all of them into the pool, returns the lowest place; optional
  *                              (LOOP_HAS_MERGE)
  *     loop_rank(distances, count, distance)   how many of a sorted array are <= distance
+ *     loop_dot_four(rows, digits, size, dots)   loop_dot() of four rows' codes: i32 dots[4]; optional
+ *                              (LOOP_HAS_DOT_FOUR)
  *
  * Every function but the way down layers is inlined into the two walks at the end. Without LOOP_NAME it defines nothing.
  */
@@ -43,6 +45,33 @@ LOOP_INLINE float LOOP_NAME(measure_node)(const struct graph *graph,
                                           const struct graph_query *query, uint32_t node)
 {
     return LOOP_NAME(measure)(graph, query, graph_code(graph, node));
+}
+
+/* The same of `count` rows: out[count + 3], rows[count + 3], whose last three are only written. */
+LOOP_INLINE void LOOP_NAME(measure_rows)(const struct graph *graph, const struct graph_query *query,
+                                         const uint8_t **rows, uint32_t count, float *out)
+{
+#ifdef LOOP_HAS_DOT_FOUR
+    for (uint32_t i = 0; i < 3 && count != 0; i++) rows[count + i] = rows[0];
+    for (uint32_t i = 0; i < count; i += 4) {
+        float low[4], scale[4], length[4];
+        int32_t dots[4];
+        LOOP_NAME(dot_four)(rows + i, query->digits, graph->size, dots);
+        for (uint32_t j = 0; j < 4; j++) {
+            const struct code_header *header = (const void *)rows[i + j];
+            low[j] = header->low;
+            scale[j] = header->scale;
+            length[j] = header->length;
+        }
+        for (uint32_t j = 0; j < 4; j++) {
+            const float product = low[j] * query->sum + scale[j] * (float)dots[j];
+            out[i + j] = query->square + query->length_weight * (length[j] * length[j]) +
+                         query->product_weight * product;
+        }
+    }
+#else
+    for (uint32_t i = 0; i < count; i++) out[i] = LOOP_NAME(measure)(graph, query, rows[i]);
+#endif
 }
 
 LOOP_INLINE bool LOOP_NAME(visit)(struct graph_scratch *scratch, uint32_t node)
@@ -192,14 +221,18 @@ LOOP_INLINE uint32_t LOOP_NAME(expand)(const struct graph *graph, const struct g
             seen_count += (before & bit) == 0;
         }
         LOOP_NAME(touch)(scratch, seen, seen_count);
-        for (uint32_t i = 0; i < seen_count; i++)
-            LOOP_NAME(fetch)(graph_code(graph, seen[i]), graph->codes.stride);
-        const float limit = count == ef ? scratch->distances[ef - 1] : INFINITY;
+        const uint8_t *rows[GRAPH_SLOTS + 3];
+        float measured[GRAPH_SLOTS + 3];
         for (uint32_t i = 0; i < seen_count; i++) {
-            const float distance = LOOP_NAME(measure_node)(graph, query, seen[i]);
-            found_distances[found] = distance;
+            rows[i] = graph_code(graph, seen[i]);
+            LOOP_NAME(fetch)(rows[i], graph->codes.stride);
+        }
+        const float limit = count == ef ? scratch->distances[ef - 1] : INFINITY;
+        LOOP_NAME(measure_rows)(graph, query, rows, seen_count, measured);
+        for (uint32_t i = 0; i < seen_count; i++) {
+            found_distances[found] = measured[i];
             found_nodes[found] = seen[i];
-            found += distance < limit;
+            found += measured[i] < limit;
         }
         if (found < GRAPH_SLOTS) found_distances[found] = INFINITY;
         distances += seen_count;

@@ -18,7 +18,8 @@ static ALWAYS_INLINE int32_t graph_neon_dot(const uint8_t *code, const int8_t *d
                                             uint32_t size)
 {
     int32x4_t even = vdupq_n_s32(0), odd = even;
-    for (uint32_t i = 0; i < size; i += 32) {
+    uint32_t i = 0;
+    for (; i + 32 <= size; i += 32) {
         const int8x16_t first = vreinterpretq_s8_u8(vld1q_u8(code + i));
         const int8x16_t second = vreinterpretq_s8_u8(vld1q_u8(code + i + 16));
         const int8x16_t by_first = vld1q_s8(digits + i), by_second = vld1q_s8(digits + i + 16);
@@ -26,6 +27,11 @@ static ALWAYS_INLINE int32_t graph_neon_dot(const uint8_t *code, const int8_t *d
         const int16x8_t high = vmull_high_s8(first, by_first);
         even = vpadalq_s16(even, vmlal_s8(low, vget_low_s8(second), vget_low_s8(by_second)));
         odd = vpadalq_s16(odd, vmlal_high_s8(high, second, by_second));
+    }
+    if (i < size) {
+        const int8x16_t last = vreinterpretq_s8_u8(vld1q_u8(code + i)), by = vld1q_s8(digits + i);
+        even = vpadalq_s16(even, vmull_s8(vget_low_s8(last), vget_low_s8(by)));
+        odd = vpadalq_s16(odd, vmull_high_s8(last, by));
     }
     return vaddvq_s32(vaddq_s32(even, odd));
 }

@@ -56,7 +56,7 @@ static omendb_status graph_query_room(struct graph_query *query, const struct gr
         query->memory = memory;
         query->memory_size = size;
     }
-    /* graph->size is a multiple of 64, as bits are where they are spread: each part begins at a
+    /* graph->size is a multiple of 16, as bits are of 64 where they are spread: each part begins at a
      * cache line. */
     query->turned = (float *)(void *)query->memory;
     query->spread = graph->spread ? query->turned + graph->size : query->turned;

@@ -90,12 +90,21 @@ static omendb_status vector_index_array(struct collection *collection, uint32_t 
     return OMENDB_OK;
 }
 
+/* Codes made by version 0.1 before they were packed have more zeros at their ends: as good as ours. */
+static omendb_status vector_index_rows(struct collection *collection, uint32_t field, uint32_t dim,
+                                       struct array **out, omendb_error *err)
+{
+    const struct array *stored = collection_derived(collection, field, ARRAY_CODES);
+    uint32_t stride = codes_stride(dim);
+    if (stored != NULL && codes_stride_possible(dim, stored->stride)) stride = stored->stride;
+    return vector_index_array(collection, field, ARRAY_CODES, stride, true, out, err);
+}
+
 static omendb_status vector_index_attach_arrays(struct collection *collection, uint32_t field,
                                                 struct vector_index *index, omendb_error *err)
 {
     const uint32_t dim = collection->schema->vectors[field].dim;
-    TRY(vector_index_array(collection, field, ARRAY_CODES, codes_stride(dim), true, &index->rows,
-                           err));
+    TRY(vector_index_rows(collection, field, dim, &index->rows, err));
     TRY(vector_index_array(collection, field, ARRAY_CODE_PARAMS, vector_index_params_stride(dim),
                            false, &index->params, err));
     TRY(vector_index_array(collection, field, ARRAY_GRAPH_LINKS, GRAPH_LINKS_SIZE, true,
@@ -137,6 +146,7 @@ static omendb_status vector_index_attach_field(struct collection *collection, ui
     if (status == OMENDB_OK)
         status = codes_init(&index->codes, kernels_for(cpu_features()), schema->type,
                             schema->metric, schema->dim, index->state.seed, err);
+    if (status == OMENDB_OK) codes_set_stride(&index->codes, index->rows->stride);
     if (status == OMENDB_OK) status = vector_index_load_centres(index, err);
     if (status == OMENDB_OK) status = vector_index_load_graph(collection, field, index, err);
     if (status != OMENDB_OK) {
