@@ -15,8 +15,9 @@
 
 enum {
     ENTRIES_MIN = 32,
-    ENTRIES_CANDIDATES = 8, /* Hubs looked at for each entry. */
-    ENTRIES_DEGREES = 4096  /* In-degrees from here on are taken for equal. */
+    ENTRIES_SHARE = 2048,    /* Of large graphs one node of so many is an entry. */
+    ENTRIES_CANDIDATES = 32, /* Hubs looked at for each entry. */
+    ENTRIES_DEGREES = 4096   /* In-degrees from here on are taken for equal. */
 };
 
 void graph_entries_destroy(struct graph_entries *entries)
@@ -119,6 +120,7 @@ omendb_status graph_entries_choose(const struct graph *graph, const atomic_u64 *
                 degrees[graph_slot_node(slots[i])]++;
     }
     uint32_t wanted = (uint32_t)(sqrt((double)live) / 4);
+    if (wanted < live / ENTRIES_SHARE) wanted = live / ENTRIES_SHARE;
     if (wanted < ENTRIES_MIN) wanted = ENTRIES_MIN;
     if (wanted > GRAPH_ENTRIES_MAX) wanted = GRAPH_ENTRIES_MAX;
     if (status == OMENDB_OK && live == 0) {
