@@ -1,7 +1,7 @@
 /* x86_avx512.c - the kernels in AVX-512 F, BW, VL and DQ, and those with VNNI.
  *
- * Lane layout: lanes 0-15 and 16-31 in two registers; tails by masked loads, which don't touch
- * what they mask. Bounds: kernels.h. What gains nothing from 64 bytes (conversions at load time)
+ * Lane layout: lanes 0-15 and 16-31 in two registers; tails by masked loads, which never
+ * fault on what they mask. Bounds: kernels.h. What gains nothing from 64 bytes (conversions at load time)
  * is shared with AVX2, as are the code kernels of processors without VNNI: Skylake's 512-bit
  * multiplications cost clock frequency and win nothing on rows that come from memory.
  *
@@ -18,11 +18,10 @@
 #include <math.h>
 
 #include "simd/x86_avx2.h"
+#include "simd/x86_avx512.h"
 
-#define AVX512 __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq")))
 #define AVX512_VNNI                                                                                \
     __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
-#define AVX512_INLINE AVX512 inline __attribute__((always_inline))
 #define AVX512_VNNI_INLINE AVX512_VNNI inline __attribute__((always_inline))
 
 enum avx512_operation { AVX512_L2, AVX512_DOT };
@@ -175,38 +174,6 @@ AVX512_MEASURE(dot_u8, dim, avx512_integer_pair(AVX512_DOT, OMENDB_U8, a, b, dim
 AVX512_MEASURE(hamming, dim / 8, avx512_hamming_pair(a, b, dim))
 
 /* ---- 7-bit codes, VNNI ----------------------------------------------------------- */
-
-/* The sums of four registers, in order: transposes 32-bit and 64-bit parts, then adds lanes. */
-static AVX512_INLINE __m128i avx512_sum4(const __m512i s[4])
-{
-    const __m512i s01 = _mm512_add_epi32(_mm512_unpacklo_epi32(s[0], s[1]),
-                                         _mm512_unpackhi_epi32(s[0], s[1]));
-    const __m512i s23 = _mm512_add_epi32(_mm512_unpacklo_epi32(s[2], s[3]),
-                                         _mm512_unpackhi_epi32(s[2], s[3]));
-    const __m512i lanes = _mm512_add_epi32(_mm512_unpacklo_epi64(s01, s23),
-                                           _mm512_unpackhi_epi64(s01, s23));
-    const __m256i two = _mm256_add_epi32(_mm512_castsi512_si256(lanes),
-                                         _mm512_extracti64x4_epi64(lanes, 1));
-    return _mm_add_epi32(_mm256_castsi256_si128(two), _mm256_extracti128_si256(two, 1));
-}
-
-/* What a loop in steps of 64 left of `size`: the bytes of `mask` from `at` on, which is such that
- * no load reaches into the next cache line, to wait for it. */
-struct avx512_rest {
-    size_t at;
-    __mmask64 mask;
-};
-
-static AVX512_INLINE struct avx512_rest avx512_rest(size_t done, size_t size)
-{
-    const size_t at = size < 64 ? 0 : size - 64;
-    return (struct avx512_rest){at, ((UINT64_C(1) << (size - done)) - 1) << (done - at)};
-}
-
-static AVX512_INLINE __m512i avx512_load_rest(struct avx512_rest rest, const void *bytes)
-{
-    return _mm512_maskz_loadu_epi8(rest.mask, (const uint8_t *)bytes + rest.at);
-}
 
 /* `rows` (1 or 4) codes against both planes; asks for the bytes `ahead` of each (0: none). */
 static AVX512_VNNI_INLINE void avx512_u7_block(const int8_t *hi, const int8_t *lo,

@@ -1,7 +1,6 @@
 #include "index/vector/graph.h"
 
 #include <assert.h>
-#include <math.h>
 #include <string.h>
 
 #include "index/vector/graph_kernels.h"

@@ -12,6 +12,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "simd/x86_avx512.h"
+
 #define LOOP_TARGET                                                                                \
     __attribute__((target("avx2,fma,f16c,bmi,bmi2,popcnt,avx512f,avx512bw,avx512vl,avx512dq,"      \
                           "avx512vnni")))
@@ -33,27 +35,12 @@ static LOOP_TARGET ALWAYS_INLINE int32_t graph_avx512_dot(const uint8_t *code, c
                                    _mm512_load_si512(digits + i));
         i += 64;
     }
-    if (i < size) { /* The last 64 bytes: a load beyond them would wait for a line of others. */
-        const uint32_t last = size < 64 ? 0 : size - 64;
-        const __mmask64 rest = ((UINT64_C(1) << (size - i)) - 1) << (i - last);
-        odd = _mm512_dpbusd_epi32(odd, _mm512_maskz_loadu_epi8(rest, code + last),
-                                  _mm512_maskz_loadu_epi8(rest, digits + last));
+    if (i < size) {
+        const struct avx512_rest rest = avx512_rest(i, size);
+        odd = _mm512_dpbusd_epi32(odd, avx512_load_rest(rest, code),
+                                  avx512_load_rest(rest, digits));
     }
     return _mm512_reduce_add_epi32(_mm512_add_epi32(even, odd));
-}
-
-/* Four sums of 16 integers each. */
-static LOOP_TARGET ALWAYS_INLINE __m128i graph_avx512_sum_four(const __m512i s[4])
-{
-    const __m512i s01 = _mm512_add_epi32(_mm512_unpacklo_epi32(s[0], s[1]),
-                                         _mm512_unpackhi_epi32(s[0], s[1]));
-    const __m512i s23 = _mm512_add_epi32(_mm512_unpacklo_epi32(s[2], s[3]),
-                                         _mm512_unpackhi_epi32(s[2], s[3]));
-    const __m512i lanes = _mm512_add_epi32(_mm512_unpacklo_epi64(s01, s23),
-                                           _mm512_unpackhi_epi64(s01, s23));
-    const __m256i two = _mm256_add_epi32(_mm512_castsi512_si256(lanes),
-                                         _mm512_extracti64x4_epi64(lanes, 1));
-    return _mm_add_epi32(_mm256_castsi256_si128(two), _mm256_extracti128_si256(two, 1));
 }
 
 #define LOOP_HAS_DOT_FOUR
@@ -73,15 +60,14 @@ static LOOP_TARGET ALWAYS_INLINE void graph_avx512_dot_four(const uint8_t *const
                 sums[j], _mm512_loadu_si512(rows[j] + CODES_HEADER_SIZE + i), digit);
     }
     if (i < size) {
-        const uint32_t last = size < 64 ? 0 : size - 64;
-        const __mmask64 rest = ((UINT64_C(1) << (size - i)) - 1) << (i - last);
-        const __m512i digit = _mm512_maskz_loadu_epi8(rest, digits + last);
+        const struct avx512_rest rest = avx512_rest(i, size);
+        const __m512i digit = avx512_load_rest(rest, digits);
         UNROLL(4)
         for (uint32_t j = 0; j < 4; j++)
             sums[j] = _mm512_dpbusd_epi32(
-                sums[j], _mm512_maskz_loadu_epi8(rest, rows[j] + CODES_HEADER_SIZE + last), digit);
+                sums[j], avx512_load_rest(rest, rows[j] + CODES_HEADER_SIZE), digit);
     }
-    _mm_storeu_si128((__m128i *)(void *)dots, graph_avx512_sum_four(sums));
+    _mm_storeu_si128((__m128i *)(void *)dots, avx512_sum4(sums));
 }
 
 /* 16-bit sums of bytes: whole words summed as they are hold even + 256 * odd, modulo 2^16; the odd

@@ -31,14 +31,21 @@ LOOP_INLINE void LOOP_NAME(fetch)(const uint8_t *at, size_t size)
     for (size_t i = 0; i < size; i += CACHE_LINE) prefetch(at + i);
 }
 
+/* A distance from what stands in a row's header and the product of its code. */
+LOOP_INLINE float LOOP_NAME(combine)(const struct graph_query *query, float low, float scale,
+                                     float length, int32_t dot)
+{
+    const float product = low * query->sum + scale * (float)dot;
+    return query->square + query->length_weight * (length * length) +
+           query->product_weight * product;
+}
+
 LOOP_INLINE float LOOP_NAME(measure)(const struct graph *graph, const struct graph_query *query,
                                      const uint8_t *row)
 {
     const struct code_header *header = (const void *)row;
     const int32_t dot = LOOP_NAME(dot)(row + CODES_HEADER_SIZE, query->digits, graph->size);
-    const float product = header->low * query->sum + header->scale * (float)dot;
-    return query->square + query->length_weight * (header->length * header->length) +
-           query->product_weight * product;
+    return LOOP_NAME(combine)(query, header->low, header->scale, header->length, dot);
 }
 
 LOOP_INLINE float LOOP_NAME(measure_node)(const struct graph *graph,
@@ -63,11 +70,8 @@ LOOP_INLINE void LOOP_NAME(measure_rows)(const struct graph *graph, const struct
             scale[j] = header->scale;
             length[j] = header->length;
         }
-        for (uint32_t j = 0; j < 4; j++) {
-            const float product = low[j] * query->sum + scale[j] * (float)dots[j];
-            out[i + j] = query->square + query->length_weight * (length[j] * length[j]) +
-                         query->product_weight * product;
-        }
+        for (uint32_t j = 0; j < 4; j++)
+            out[i + j] = LOOP_NAME(combine)(query, low[j], scale[j], length[j], dots[j]);
     }
 #else
     for (uint32_t i = 0; i < count; i++) out[i] = LOOP_NAME(measure)(graph, query, rows[i]);
