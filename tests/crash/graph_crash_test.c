@@ -336,7 +336,68 @@ static void a_wrong_place_of_a_pass_is_corrupt(void)
     }
 }
 
+/* ---- Many entries ----------------------------------------------------------------- */
+
+static uint32_t entries_count(void)
+{
+    struct graph_index *graph = graph_index_of(w.collection, 0);
+    const struct graph_entries *entries = atomic_load_acquire_pointer(&graph->graph.entries);
+    return entries != NULL ? entries->count : 0;
+}
+
+/* Closes or crashes, and opens again: the entries must come back as they were. */
+static void entries_come_back(struct sim *sim, bool crash, uint64_t seed)
+{
+    static struct graph_entries before;
+    omendb_error error = {0};
+    const struct graph_index *graph = graph_index_of(w.collection, 0);
+    before = *(const struct graph_entries *)atomic_load_acquire_pointer(&graph->graph.entries);
+    if (crash) sim_crash_at(sim, 1);
+    CHECK((world_try_close(&w, &error) == OMENDB_OK) == !crash);
+    if (crash) sim_reboot(sim, SIM_NONE, seed);
+    world_open(&w);
+    world_verify(&w);
+    world_look(&w);
+    const struct graph_entries *after = atomic_load_acquire_pointer(
+        &graph_index_of(w.collection, 0)->graph.entries);
+    CHECK(after != NULL && after->count == before.count);
+    CHECK(memcmp(after->nodes, before.nodes, before.count * sizeof *before.nodes) == 0);
+}
+
+/* The state holds 512 of them, the elements behind it the rest; as nodes die it needs those no
+ * longer. */
+static void entries_beyond_the_state_come_back(void)
+{
+    enum { ALL = 4000, SHARE = 2 };
+    struct sim *sim = sim_create(41);
+    world_init(&w, sim_vfs(sim), "/disk/entries.omen", OMENDB_L2, 40, 64);
+    w.graph_options.entry_share = SHARE;
+    world_open(&w);
+    for (uint32_t id = 0; id < ALL; id++) world_put(&w, id, id);
+    world_commit(&w);
+    world_work(&w);
+    /* Nodes that came after the last choice don't count. */
+    CHECK(world_linked(&w) == ALL);
+    CHECK(entries_count() > ALL / SHARE * 3 / 4 && entries_count() <= ALL / SHARE);
+    CHECK(graph_index_of(w.collection, 0)->state.version == 2);
+    OK(store_checkpoint(w.store, &err));
+    entries_come_back(sim, true, 1);
+    entries_come_back(sim, false, 2);
+    for (uint32_t id = 0; id < ALL; id++)
+        if (id % 5 != 0) world_delete(&w, id);
+    world_commit(&w);
+    OK(store_checkpoint(w.store, &err));
+    world_work(&w);
+    CHECK(entries_count() > 0 && entries_count() <= ALL / 4 / SHARE);
+    CHECK(graph_index_of(w.collection, 0)->state.version == 1);
+    OK(store_checkpoint(w.store, &err));
+    entries_come_back(sim, true, 3);
+    world_end(&w);
+    sim_destroy(sim);
+}
+
 static const struct test tests[] = {
+    {"entries_beyond_the_state_come_back", entries_beyond_the_state_come_back},
     {"a_graph_survives_crashes_at_any_moment", a_graph_survives_crashes_at_any_moment},
     {"numbers_come_back_when_no_row_leads_to_them", numbers_come_back_when_no_row_leads_to_them},
     {"waiting_works_without_threads", waiting_works_without_threads},

@@ -18,7 +18,7 @@
 #include "os/cpu.h"
 #include "test.h"
 
-enum { SCENE_DIM_MAX = 256, SCENE_EF = 60 };
+enum { SCENE_DIM_MAX = 300, SCENE_EF = 60 };
 
 static uint64_t random_state = 88172645463325252u;
 

@@ -8,7 +8,7 @@
 #include "os/cpu.h"
 #include "test.h"
 
-enum { CLUSTERS = 12, RANDOM_LINKS = 4, ENTRIES = 24, NODES_PER_BLOCK = 100, PAGE_SIZE = 65536 };
+enum { CLUSTERS = 12, RANDOM_LINKS = 4, ENTRIES = 70, NODES_PER_BLOCK = 100, PAGE_SIZE = 65536 };
 
 static const struct graph_kernels *tables[KERNELS_LIST_MAX];
 static size_t table_count;
@@ -59,7 +59,7 @@ struct scene {
     struct codes codes;
     uint32_t dim, nodes, centre;
     float *vectors, *cluster_centres;
-    struct guarded rows, links, edges, entry_codes;
+    struct guarded rows, links, edges, entry_codes, entry_signs;
     struct graph_entries entries;
     atomic_u64 *dead;
     struct graph_query query;
@@ -119,6 +119,28 @@ static void scene_link(struct scene *scene)
     free(near);
 }
 
+/* What walks know of the entries, from their codes. */
+static void scene_enter(struct scene *scene)
+{
+    const struct graph *graph = &scene->graph;
+    const uint32_t stride = scene->codes.stride, size = graph_entry_row_size(graph);
+    float *room = malloc(graph_edges_room(graph) * sizeof *room);
+    CHECK(room != NULL);
+    for (uint32_t at = 0; at < scene->entries.count; at += GRAPH_SLOTS) {
+        uint32_t links[GRAPH_SLOTS] = {0};
+        for (uint32_t i = 0; i < GRAPH_SLOTS && at + i < scene->entries.count; i++) {
+            const uint32_t node = scene->entries.nodes[at + i];
+            links[i] = graph_slot(node);
+            memcpy(scene->entries.codes + (size_t)(at + i) * stride, graph_code(graph, node),
+                   stride);
+        }
+        if (scene->entries.signs != NULL)
+            graph_edges_encode_centre(graph, scene->entries.signs + (size_t)at / GRAPH_SLOTS * size,
+                                      links, UINT32_MAX, room);
+    }
+    free(room);
+}
+
 static struct scene *scene_create(const struct scene_shape *shape)
 {
     struct scene *scene = calloc(1, sizeof *scene);
@@ -174,11 +196,12 @@ static struct scene *scene_create(const struct scene_shape *shape)
     scene->entries.count = nodes < ENTRIES ? nodes : ENTRIES;
     scene->entry_codes = guarded_create((size_t)scene->entries.count * stride);
     scene->entries.codes = scene->entry_codes.at;
-    for (uint32_t i = 0; i < scene->entries.count; i++) {
+    const uint32_t rows = (scene->entries.count + GRAPH_SLOTS - 1) / GRAPH_SLOTS;
+    scene->entry_signs = guarded_create((size_t)rows * graph_entry_row_size(graph));
+    if (graph_edges_pay(dim)) scene->entries.signs = scene->entry_signs.at;
+    for (uint32_t i = 0; i < scene->entries.count; i++)
         scene->entries.nodes[i] = (uint32_t)((uint64_t)i * nodes / scene->entries.count);
-        memcpy(scene->entries.codes + (size_t)i * stride,
-               graph_code(graph, scene->entries.nodes[i]), stride);
-    }
+    scene_enter(scene);
     atomic_store_release_pointer(&graph->entries, &scene->entries);
     scene->order = malloc(nodes * sizeof *scene->order);
     CHECK(scene->order != NULL);
@@ -194,6 +217,7 @@ static void scene_destroy(struct scene *scene)
     guarded_destroy(&scene->links);
     guarded_destroy(&scene->edges);
     guarded_destroy(&scene->entry_codes);
+    guarded_destroy(&scene->entry_signs);
     free(scene->vectors);
     free(scene->cluster_centres);
     free((void *)scene->dead);
@@ -675,9 +699,7 @@ static void equal_vectors_are_all_found(void)
     CHECK(room != NULL);
     for (uint32_t node = 0; node < scene->nodes; node++)
         codes_encode(&scene->codes, scene->vectors, 0, graph_column_at(&graph->codes, node));
-    for (uint32_t i = 0; i < scene->entries.count; i++)
-        memcpy(scene->entries.codes + (size_t)i * scene->codes.stride, graph_code(graph, 0),
-               scene->codes.stride);
+    scene_enter(scene);
     for (uint32_t node = 0; node < scene->nodes; node++)
         graph_edges_encode(graph, node, graph_links(graph, node), UINT32_MAX, room);
     for (size_t i = 0; i < table_count; i++) {

@@ -241,8 +241,8 @@ class Checker:
         data = state.element(0)
         (version, profile, frame, recoded, unit, _reserved, linked, _finished, entries_count,
          begun) = struct.unpack_from("<4I2f4I", data)
-        self.expect(version in (0, 1) and profile <= 2, f"{name}: the graph's state is wrong")
-        if version != 1 or not begun or recoded != NONE:
+        self.expect(version <= 2 and profile <= 2, f"{name}: the graph's state is wrong")
+        if version == 0 or not begun or recoded != NONE:
             return
         links, codes = arrays[GRAPH_LINKS], arrays[CODES]
         flags = [store.nodes.unpack(i, NODE)[1] for i in range(count)]
@@ -260,9 +260,13 @@ class Checker:
                 error, centre = struct.unpack_from("<2H", codes.element(node), 12)
                 self.expect(error != 0 and centre == frame,
                             f"{name}: the code of node {node} isn't in the frame")
-        entries = struct.unpack_from(f"<{entries_count}I", data, GRAPH_ENTRIES)
-        self.expect(entries_count <= 512 and all(e < count and flags[e] & NODE_HELD
-                                                 for e in entries),
+        self.expect(entries_count <= (512, 2560)[version - 1],
+                    f"{name}: {entries_count} nodes at which searches begin")
+        table = data[GRAPH_ENTRIES:GRAPH_ENTRIES + 2048]
+        if entries_count > 512:
+            table += state.element(1) + state.element(2)
+        entries = struct.unpack_from(f"<{entries_count}I", table)
+        self.expect(all(e < count and flags[e] & NODE_HELD for e in entries),
                     f"{name}: searches begin at a node that isn't held")
 
     @staticmethod

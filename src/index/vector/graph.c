@@ -39,6 +39,8 @@ void graph_init(struct graph *graph, const struct kernels *kernels, uint32_t fea
     *graph = (struct graph){.kernels = kernels,
                             .search = graph_kernels_for(features),
                             .dim = dim,
+                            .entry_share = graph_edges_pay(dim) ? GRAPH_ENTRY_SHARE
+                                                                : GRAPH_ENTRY_SHARE_PLAIN,
                             .size = codes_stride(dim) - CODES_HEADER_SIZE,
                             .bits = graph_bits(dim),
                             .inner_product = metric == OMENDB_IP,
@@ -102,32 +104,45 @@ size_t graph_edges_room(const struct graph *graph)
     return 2 * (size_t)(graph->bits > graph->size ? graph->bits : graph->size);
 }
 
-void graph_edges_encode(const struct graph *graph, uint32_t node, const uint32_t *links,
-                        uint32_t mask, float *scratch)
+/* node: GRAPH_NONE = one at the frame's centre. */
+static void graph_edges_write(const struct graph *graph, uint8_t *edges, uint32_t bits,
+                              uint32_t node, const uint32_t *links, uint32_t mask, float *scratch)
 {
-    uint8_t *edges = graph_edges(graph, node);
-    uint16_t *a = (uint16_t *)(void *)(edges + graph->bits * 4), *f = a + GRAPH_SLOTS;
+    uint16_t *a = (uint16_t *)(void *)(edges + bits * 4), *f = a + GRAPH_SLOTS;
     float *p = scratch, *o = scratch + graph_edges_room(graph) / 2;
-    const uint32_t dim = graph->spread ? graph->bits : graph->dim;
+    const uint32_t dim = graph->spread ? bits : graph->dim;
     bool placed = false;
     for (; mask != 0; mask &= mask - 1) {
         const uint32_t slot = (uint32_t)__builtin_ctz(mask);
         a[slot] = 0; /* Empty: whoever reads on skips the slot. */
         atomic_thread_fence(memory_order_release);
         if (links[slot] == 0) continue;
-        if (!placed) graph_place(graph, node, p);
+        if (!placed && node != GRAPH_NONE) graph_place(graph, node, p);
+        else if (!placed) memset(p, 0, graph_edges_room(graph) / 2 * sizeof *p);
         placed = true;
         graph_place(graph, graph_slot_node(links[slot]), o);
         uint64_t words[GRAPH_BITS_MAX / 64];
         float sums[3];
-        graph->search->relate(p, o, dim, graph->bits, words, sums);
+        graph->search->relate(p, o, dim, bits, words, sums);
         /* Equal codes (r = 0) say nothing about the direction: the estimate is the distance. */
         const float factor = sums[1] > 0 ? sums[0] / sums[1] : 0;
-        graph_signs_write(edges, graph->bits, slot, words);
+        graph_signs_write(edges, bits, slot, words);
         f[slot] = graph_half(graph, 2 * factor);
         const uint16_t value = graph_half(
             graph, graph->inner_product ? 0 : sums[0] + 2 * factor * sums[2]);
         atomic_thread_fence(memory_order_release);
         a[slot] = (uint16_t)(value ^ GRAPH_A_EMPTY);
     }
+}
+
+void graph_edges_encode(const struct graph *graph, uint32_t node, const uint32_t *links,
+                        uint32_t mask, float *scratch)
+{
+    graph_edges_write(graph, graph_edges(graph, node), graph->bits, node, links, mask, scratch);
+}
+
+void graph_edges_encode_centre(const struct graph *graph, uint8_t *edges, const uint32_t *links,
+                               uint32_t mask, float *scratch)
+{
+    graph_edges_write(graph, edges, graph_entry_bits(graph), GRAPH_NONE, links, mask, scratch);
 }

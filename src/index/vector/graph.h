@@ -53,10 +53,14 @@ enum {
     GRAPH_SPREAD_MAX = 256,
     GRAPH_BITS_LONG = 400, /* Of more dimensions than GRAPH_BITS_MAX. */
     GRAPH_FACTORS_SIZE = 2 * 2 * GRAPH_SLOTS,
-    GRAPH_ENTRIES_MAX = 512,
+    GRAPH_ENTRIES_MAX = 2560,
+    GRAPH_ENTRY_SHARE = 400,   /* Nodes for each entry. */
+    GRAPH_ENTRIES_PLAIN = 512, /* Of graphs whose entries have no signs: all codes are looked at. */
+    GRAPH_ENTRY_SHARE_PLAIN = 2048,
     GRAPH_EDGES_DIM = 32,   /* Up to so many dimensions walks go by codes. */
     GRAPH_ENTERED = 4,      /* Entries that a walk begins with: the nearest ones. */
-    GRAPH_ENTRY_DIMS = 128, /* By so many dimensions they are chosen, of twice as many or more. */
+    GRAPH_GLANCED = 8,      /* By signs the nearest, whose codes are looked at. */
+    GRAPH_ENTRY_BITS = 128, /* Signs of an entry, at most. */
     GRAPH_EFFORT_MAX = 8192 /* Largest ef. */
 };
 
@@ -99,12 +103,14 @@ struct graph_candidate {
     uint32_t node;
 };
 
-/* Where searches begin: nodes that many rows lead to, far from one another, their codes copied
- * side by side. Replaced as a whole, the old one retired by epoch. */
+/* Where searches begin: nodes that many rows lead to, each as far as can be from those before it,
+ * their codes copied side by side. Replaced as a whole, the old one retired by epoch. */
 struct graph_entries {
     uint32_t count;
     uint32_t nodes[GRAPH_ENTRIES_MAX];
     uint8_t *codes; /* [count], at the stride of codes. */
+    uint8_t *signs; /* [count / GRAPH_SLOTS, rounded up][graph_entry_row_size()], as edges of a
+                       node at the frame's centre; NULL where walks by edges don't pay. */
 };
 
 struct graph {
@@ -117,9 +123,10 @@ struct graph {
     uint32_t bits;      /* Signs of an edge. */
     bool spread;        /* Over more dimensions than there are: graph_spread(). */
     uint64_t spread_signs[GRAPH_SPREAD_MAX / 64];
-    uint32_t dim, size; /* Components; bytes of a code, as stored. */
-    bool inner_product; /* Ranks by product; else by L2 in the frame (COSINE: of unit vectors). */
-    float unit;         /* Multiplies lengths, so that f16 holds them: a power of two. */
+    uint32_t dim, size;   /* Components; bytes of a code, as stored. */
+    uint32_t entry_share; /* One node of so many is an entry. */
+    bool inner_product;   /* Ranks by product; else by L2 in the frame (COSINE: of unit vectors). */
+    float unit;           /* Multiplies lengths, so that f16 holds them: a power of two. */
     atomic_pointer entries; /* struct graph_entries, or NULL: nothing to find. */
     atomic_pointer layers;  /* struct graph_layers, or NULL: enter by hubs. */
     atomic_u32 edges_ready; /* 1: every linked node has its edges. */
@@ -166,10 +173,24 @@ static inline bool graph_is_dead(const struct graph *graph, uint32_t node)
            (atomic_load_relaxed_u64(&graph->dead[node / 64]) >> (node % 64) & 1) != 0;
 }
 
+static inline uint32_t graph_entry_bits(const struct graph *graph)
+{
+    return graph->bits < GRAPH_ENTRY_BITS ? graph->bits : GRAPH_ENTRY_BITS;
+}
+static inline uint32_t graph_entry_row_size(const struct graph *graph)
+{
+    return 4 * graph_entry_bits(graph) + GRAPH_FACTORS_SIZE;
+}
+
 /* Writes the slots of `mask` of a node's edges from a row of links, the others stay. Codes of the
  * neighbours must be resident. links: [GRAPH_SLOTS] */
 void graph_edges_encode(const struct graph *graph, uint32_t node, const uint32_t *links,
                         uint32_t mask, float *scratch /* [graph_edges_room()] */);
 size_t graph_edges_room(const struct graph *graph);
+
+/* The same for a node at the frame's centre, that isn't one of the graph's. edges:
+ * [graph_entry_row_size()], zeroed */
+void graph_edges_encode_centre(const struct graph *graph, uint8_t *edges, const uint32_t *links,
+                               uint32_t mask, float *scratch);
 
 #endif /* INDEX_VECTOR_GRAPH_H */

@@ -81,7 +81,7 @@ omendb_status graph_index_read_state(struct array *array, struct graph_state *ou
     if (cause.status != OMENDB_OK)
         return fail(err, cause.status, "graph: state: %s", cause.message);
     if (stored == NULL || stored->version == 0) return OMENDB_OK;
-    if (stored->version > GRAPH_STATE_VERSION)
+    if (stored->version > GRAPH_STATE_VERSION_MAX)
         return fail(err, OMENDB_ERR_UNSUPPORTED, "graph: version %u", stored->version);
     memcpy(out, stored, sizeof *out);
     if (out->profile > GRAPH_PROFILE_EXACT)
@@ -93,13 +93,51 @@ static omendb_status graph_index_check_state(const struct collection *collection
                                              const struct vector_index *index,
                                              const struct graph_state *state, omendb_error *err)
 {
+    const uint32_t entries_max = state->version == 1 ? GRAPH_STATE_ENTRIES : GRAPH_ENTRIES_MAX;
     const uint32_t nodes = atomic_load_relaxed_u32(&collection->vectors[field].node_count);
     bool good = state->frame < atomic_load_relaxed_u32(&index->codes.centre_count) &&
-                state->entries_count <= GRAPH_ENTRIES_MAX && state->linked <= nodes &&
+                state->entries_count <= entries_max && state->linked <= nodes &&
                 state->refine_end <= nodes && state->refining <= state->refine_end &&
                 state->unit > 0 && isfinite(state->unit);
-    for (uint32_t i = 0; good && i < state->entries_count; i++) good = state->entries[i] < nodes;
     if (!good) return fail(err, OMENDB_ERR_CORRUPT, "graph: field %u: its state is wrong", field);
+    return OMENDB_OK;
+}
+
+omendb_status graph_index_read_entries(const struct graph_index *graph, uint32_t *out,
+                                       omendb_error *err)
+{
+    const uint32_t count = graph->state.entries_count;
+    for (uint32_t at = 0, size = 0; at < count; at += size) {
+        const uint32_t *entries = graph->state.entries;
+        size = at == 0 ? GRAPH_STATE_ENTRIES : GRAPH_STATE_MORE;
+        if (at != 0) {
+            omendb_error cause = {0};
+            const struct graph_state_more *more = array_read(
+                graph->state_array, 1 + (at - GRAPH_STATE_ENTRIES) / GRAPH_STATE_MORE, &cause);
+            if (more == NULL) return fail(err, cause.status, "graph: entries: %s", cause.message);
+            entries = more->entries;
+        }
+        if (size > count - at) size = count - at;
+        memcpy(out + at, entries, size * sizeof *entries);
+    }
+    return OMENDB_OK;
+}
+
+/* Keeps the entries as stored, until they can be used. */
+static omendb_status graph_index_open_entries(struct graph_index *graph, omendb_error *err)
+{
+    const struct vector_store *store = &graph->collection->vectors[graph->field];
+    const uint32_t nodes = atomic_load_relaxed_u32(&store->node_count);
+    const uint32_t count = graph->state.entries_count;
+    if (count == 0) return OMENDB_OK;
+    graph->opened = alloc_raw(count, sizeof *graph->opened);
+    if (graph->opened == NULL) return fail(err, OMENDB_ERR_NOMEM, "graph: entries");
+    TRY(graph_index_read_entries(graph, graph->opened, err));
+    for (uint32_t i = 0; i < count; i++)
+        if (graph->opened[i] >= nodes)
+            return fail(err, OMENDB_ERR_CORRUPT, "graph: field %u: entry %u is wrong", graph->field,
+                        i);
+    atomic_store_relaxed_u32(&graph->opened_count, count);
     return OMENDB_OK;
 }
 
@@ -113,6 +151,27 @@ void graph_index_store(struct graph_index *graph)
 {
     memcpy(array_at_writable(graph->state_array, 0), &graph->state, sizeof graph->state);
     atomic_store_release_u32(&graph->linked, graph->state.linked); /* stats and estimates */
+}
+
+void graph_index_store_entries(struct graph_index *graph, const struct graph_entries *entries)
+{
+    const uint32_t count = entries != NULL ? entries->count : 0;
+    struct graph_state *state = &graph->state;
+    const uint32_t first = count < GRAPH_STATE_ENTRIES ? count : GRAPH_STATE_ENTRIES;
+    state->version = count > GRAPH_STATE_ENTRIES ? 2 : 1;
+    state->entries_count = count;
+    memset(state->entries, 0, sizeof state->entries);
+    if (count != 0) memcpy(state->entries, entries->nodes, first * sizeof *entries->nodes);
+    for (uint32_t at = GRAPH_STATE_ENTRIES, element = 1; at < GRAPH_ENTRIES_MAX;
+         at += GRAPH_STATE_MORE, element++) {
+        struct graph_state_more *more = array_at_writable(graph->state_array, element);
+        const uint32_t left = count > at ? count - at : 0;
+        memset(more, 0, sizeof *more);
+        if (left != 0)
+            memcpy(more->entries, entries->nodes + at,
+                   (left < GRAPH_STATE_MORE ? left : GRAPH_STATE_MORE) * sizeof *entries->nodes);
+    }
+    graph_index_store(graph);
 }
 
 void graph_index_store_linked(struct graph_index *graph)
@@ -321,14 +380,7 @@ omendb_status graph_index_open(struct collection *collection, uint32_t field,
     if (state->begun == 0) return OMENDB_OK;
     TRY(graph_index_check_state(collection, field, index, state, err));
     TRY(graph_index_create(collection, field, index, state, &graph, err));
-    omendb_status status = OMENDB_OK;
-    if (state->entries_count != 0) {
-        graph->opened = alloc_raw(state->entries_count, sizeof *graph->opened);
-        if (graph->opened == NULL) status = fail(err, OMENDB_ERR_NOMEM, "graph: entries");
-        else memcpy(graph->opened, state->entries, state->entries_count * sizeof *graph->opened);
-        if (graph->opened != NULL)
-            atomic_store_relaxed_u32(&graph->opened_count, state->entries_count);
-    }
+    omendb_status status = graph_index_open_entries(graph, err);
     if (status == OMENDB_OK && state->table.linked != 0)
         status = graph_index_publish_table(graph, &state->table, err);
     if (status == OMENDB_OK &&
@@ -367,7 +419,7 @@ omendb_status graph_index_begin(struct collection *collection, uint32_t field,
     const uint32_t frame = index->codes.metric == OMENDB_IP
                                ? 0
                                : atomic_load_relaxed_u32(&index->codes.centre_count) - 1;
-    const struct graph_state state = {.version = GRAPH_STATE_VERSION,
+    const struct graph_state state = {.version = 1,
                                       .profile = profile,
                                       .begun = 1,
                                       .frame = frame,

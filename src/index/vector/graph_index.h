@@ -67,8 +67,10 @@ struct graph_table { /* 1,932 bytes: what walks were measured to find; graph_cal
 };
 _Static_assert(sizeof(struct graph_table) == 1932, "graph_table");
 
+enum { GRAPH_STATE_ENTRIES = 512, GRAPH_STATE_MORE = 1024 };
+
 struct graph_state {   /* 4096 bytes */
-    uint32_t version;  /* GRAPH_STATE_VERSION; 0 = nothing was written yet. */
+    uint32_t version;  /* 1, or 2 with GRAPH_STATE_MORE; 0 = nothing was written yet. */
     uint32_t profile;  /* enum graph_profile */
     uint32_t frame;    /* Centre of all codes (codes.h). */
     uint32_t recoded;  /* Nodes below it have codes in the frame; UINT32_MAX: all. */
@@ -82,16 +84,24 @@ struct graph_state {   /* 4096 bytes */
     uint32_t refine_end; /* Of the pass: nodes from here on came later. */
     uint32_t reserved[4];
     struct graph_table table;
-    uint32_t entries[GRAPH_ENTRIES_MAX]; /* Nodes where searches begin. */
+    uint32_t entries[GRAPH_STATE_ENTRIES]; /* Nodes where searches begin, the first of them. */
     uint8_t unused[52];
 };
 _Static_assert(sizeof(struct graph_state) == 4096, "graph_state");
 
-#define GRAPH_STATE_VERSION 1u
+/* Elements of the array from 1 on hold the entries that the state has no room for. They lie in the
+ * state's block, so what is prepared for it is prepared for them. */
+struct graph_state_more {
+    uint32_t entries[GRAPH_STATE_MORE];
+};
+_Static_assert(sizeof(struct graph_state_more) == sizeof(struct graph_state), "graph_state_more");
+#define GRAPH_STATE_VERSION_MAX 2u
+_Static_assert((GRAPH_ENTRIES_MAX - GRAPH_STATE_ENTRIES) % GRAPH_STATE_MORE == 0, "entries");
 
 /* What a test may want otherwise: the context of the hooks, or NULL. */
 struct graph_options {
-    uint32_t begin; /* In place of GRAPH_BEGIN; 0 = that. */
+    uint32_t begin;       /* In place of GRAPH_BEGIN; 0 = that. */
+    uint32_t entry_share; /* As in struct graph; 0 = the usual one. */
 };
 
 /* Memory by node that grows in place. */
@@ -166,6 +176,10 @@ omendb_status graph_range_commit(struct graph_range *range, size_t size, omendb_
 omendb_status graph_index_read_state(struct array *array, struct graph_state *out,
                                      omendb_error *err);
 
+/* The entries as stored, in order. out: [state.entries_count]. CORRUPT, IO, NOMEM. */
+omendb_status graph_index_read_entries(const struct graph_index *graph, uint32_t *out,
+                                       omendb_error *err);
+
 /* The graph that the state tells of, or NULL when none was begun. Reads one block, and the node
  * flags unless every live node is linked. CORRUPT, UNSUPPORTED, IO, NOMEM. */
 omendb_status graph_index_open(struct collection *collection, uint32_t field,
@@ -188,6 +202,8 @@ void graph_index_node_freed(struct graph_index *graph, uint32_t node);
 /* Makes the state's block writable; graph_index_store() then can't fail. */
 omendb_status graph_index_prepare_state(struct graph_index *graph, omendb_error *err);
 void graph_index_store(struct graph_index *graph);        /* All of it. */
+void graph_index_store_entries(struct graph_index *graph, /* NULL = none; and all of the state. */
+                               const struct graph_entries *entries);
 void graph_index_store_linked(struct graph_index *graph); /* state.linked alone. */
 
 /* Takes the first `count` entries out of the tail, but for the `kept` ones [kept_count] of them,

@@ -138,54 +138,94 @@ LOOP_INLINE uint32_t LOOP_NAME(merge)(float *pool_distances, uint32_t *pool_node
 }
 #endif
 
-/* What the first GRAPH_ENTRY_DIMS dimensions say about a distance, scaled to all of them: after the
- * rotation they are as good as any, and enough to choose between hubs. */
-LOOP_INLINE float LOOP_NAME(glance)(const struct graph_query *query, const uint8_t *row, float sum,
-                                    float share)
+/* Of each row of entries the one that is nearest by its signs, of these the nearest: their
+ * numbers. chosen: [GRAPH_GLANCED] */
+LOOP_INLINE uint32_t LOOP_NAME(enter_signs)(const struct graph *graph,
+                                            const struct graph_query *query,
+                                            const struct graph_entries *entries, uint32_t node_end,
+                                            struct graph_scratch *scratch, uint32_t *chosen)
 {
-    const struct code_header *header = (const void *)row;
-    const int32_t dot = LOOP_NAME(dot)(row + CODES_HEADER_SIZE, query->digits, GRAPH_ENTRY_DIMS);
-    const float product = header->low * sum + header->scale * (float)dot;
-    return query->length_weight * (header->length * header->length) +
-           query->product_weight * (product * share);
+    const uint32_t bits = graph_entry_bits(graph), size = graph_entry_row_size(graph);
+    const uint32_t rows = (entries->count + GRAPH_SLOTS - 1) / GRAPH_SLOTS;
+    /* loop_shift() wants 64 beyond the capacity. */
+    float nearest[GRAPH_GLANCED + 64] = {0};
+    uint32_t numbers[GRAPH_GLANCED + 64] = {0};
+    uint16_t sums[GRAPH_SLOTS] ALIGNED(64);
+    float estimates[GRAPH_SLOTS] ALIGNED(64);
+    struct graph_query part = *query;
+    uint32_t count = 0, ends = 0;
+    if (bits != graph->bits) {
+        for (uint32_t i = 0; i < bits * 4; i += 16) ends += query->table[i] + query->table[i + 15];
+        part.table_low = -(float)ends * (query->table_step / 2);
+    }
+    for (uint32_t row = 0; row < rows; row++) {
+        const uint8_t *signs = entries->signs + (size_t)row * size;
+        int32_t least = INT32_MAX;
+        LOOP_NAME(scan)(signs, query->table, bits, sums);
+        (void)LOOP_NAME(below)(&part, query->square,
+                               (const uint16_t *)(const void *)(signs + bits * 4), sums, INFINITY,
+                               estimates);
+        /* Floats in the order of integers, the slot in place of the last bits. */
+        for (uint32_t slot = 0; slot < GRAPH_SLOTS; slot++) {
+            int32_t key = 0;
+            memcpy(&key, &estimates[slot], sizeof key);
+            key = ((key ^ (key >> 31 & INT32_MAX)) & ~(GRAPH_SLOTS - 1)) | (int32_t)slot;
+            least = key < least ? key : least;
+        }
+        const uint32_t slot = (uint32_t)least & (GRAPH_SLOTS - 1), at = row * GRAPH_SLOTS + slot;
+        if (entries->nodes[at] >= node_end) continue; /* Newer than the walk. */
+        (void)LOOP_NAME(pool_insert)(nearest, numbers, &count, GRAPH_GLANCED, estimates[slot], at);
+    }
+    memcpy(chosen, numbers, count * sizeof *chosen);
+    scratch->counts.estimates += rows * GRAPH_SLOTS;
+    scratch->counts.bytes += (uint64_t)rows * size;
+    return count;
 }
 
-/* The nearest entries become the pool: chosen by a glance where codes are long. */
+/* The entries that are nearest by their codes: their numbers. chosen: [GRAPH_ENTERED] */
+LOOP_INLINE uint32_t LOOP_NAME(enter_codes)(const struct graph *graph,
+                                            const struct graph_query *query,
+                                            const struct graph_entries *entries, uint32_t node_end,
+                                            struct graph_scratch *scratch, uint32_t *chosen)
+{
+    float nearest[GRAPH_ENTERED + 64] = {0};
+    uint32_t numbers[GRAPH_ENTERED + 64] = {0}, count = 0;
+    const uint8_t *row = entries->codes;
+    for (uint32_t i = 0; i < entries->count; i++, row += graph->codes.stride) {
+        if (entries->nodes[i] >= node_end) continue; /* Newer than the walk. */
+        (void)LOOP_NAME(pool_insert)(nearest, numbers, &count, GRAPH_ENTERED,
+                                     LOOP_NAME(measure)(graph, query, row), i);
+    }
+    memcpy(chosen, numbers, count * sizeof *chosen);
+    scratch->counts.distances += entries->count;
+    scratch->counts.bytes += (uint64_t)entries->count * graph->codes.stride;
+    return count;
+}
+
+/* The nearest entries become the pool. */
 LOOP_INLINE uint32_t LOOP_NAME(enter_table)(const struct graph *graph,
                                             const struct graph_query *query, uint32_t wanted,
                                             uint32_t node_end, struct graph_scratch *scratch)
 {
     const struct graph_entries *entries = atomic_load_acquire_pointer(&graph->entries);
-    uint32_t count = 0;
+    uint32_t chosen[GRAPH_GLANCED], chosen_count = 0, count = 0;
+    const uint8_t *rows[GRAPH_GLANCED + 3];
+    float measured[GRAPH_GLANCED + 3];
     if (entries == NULL) return 0;
-    const bool glance = graph->dim >= 2 * GRAPH_ENTRY_DIMS;
-    const uint8_t *row = entries->codes;
-    float sum = 0;
-    for (uint32_t i = 0; glance && i < GRAPH_ENTRY_DIMS; i++) sum += (float)query->digits[i];
-    const float share = (float)graph->dim / GRAPH_ENTRY_DIMS;
-    for (uint32_t i = 0; i < entries->count; i++, row += graph->codes.stride) {
-        if (entries->nodes[i] >= node_end) continue;
-        const float distance = glance ? LOOP_NAME(glance)(query, row, sum, share)
-                                      : LOOP_NAME(measure)(graph, query, row);
-        (void)LOOP_NAME(pool_insert)(scratch->distances, scratch->nodes, &count, wanted, distance,
-                                     i);
-    }
-    scratch->counts.distances += entries->count;
-    scratch->counts.bytes += (uint64_t)entries->count *
-                             (glance ? CODES_HEADER_SIZE + GRAPH_ENTRY_DIMS : graph->codes.stride);
-    uint32_t chosen[GRAPH_ENTERED];
-    const uint32_t chosen_count = count;
-    for (uint32_t i = 0; i < chosen_count; i++) chosen[i] = scratch->nodes[i];
-    for (uint32_t i = 0; !glance && i < chosen_count; i++)
-        scratch->nodes[i] = entries->nodes[chosen[i]];
-    if (!glance) return count;
-    count = 0;
+    if (entries->signs != NULL)
+        chosen_count = LOOP_NAME(enter_signs)(graph, query, entries, node_end, scratch, chosen);
+    if (chosen_count == 0)
+        chosen_count = LOOP_NAME(enter_codes)(graph, query, entries, node_end, scratch, chosen);
     for (uint32_t i = 0; i < chosen_count; i++) {
-        row = entries->codes + (size_t)chosen[i] * graph->codes.stride;
-        (void)LOOP_NAME(pool_insert)(scratch->distances, scratch->nodes, &count, wanted,
-                                     LOOP_NAME(measure)(graph, query, row),
-                                     entries->nodes[chosen[i]]);
+        rows[i] = entries->codes + (size_t)chosen[i] * graph->codes.stride;
+        LOOP_NAME(fetch)(rows[i], graph->codes.stride);
     }
+    LOOP_NAME(measure_rows)(graph, query, rows, chosen_count, measured);
+    for (uint32_t i = 0; i < chosen_count; i++)
+        (void)LOOP_NAME(pool_insert)(scratch->distances, scratch->nodes, &count, wanted,
+                                     measured[i], entries->nodes[chosen[i]]);
+    scratch->counts.distances += chosen_count;
+    scratch->counts.bytes += (uint64_t)chosen_count * graph->codes.stride;
     return count;
 }
 

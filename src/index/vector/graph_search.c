@@ -78,6 +78,17 @@ static void graph_query_move(float *restrict out, const float *restrict vector,
     for (; at < dim; at++) out[at] = (centre != NULL ? vector[at] - centre[at] : vector[at]) * unit;
 }
 
+/* The table, of what `turned` is for signs. */
+static void graph_query_tabulate(struct graph_query *query, const struct graph *graph)
+{
+    if (graph->spread) {
+        memcpy(query->spread, query->turned, graph->dim * sizeof *query->spread);
+        memset(query->spread + graph->dim, 0, (graph->bits - graph->dim) * sizeof *query->spread);
+        graph_spread(graph, query->spread);
+    }
+    graph->search->tabulate(query, graph->bits);
+}
+
 omendb_status graph_query_begin(struct graph_query *query, const struct graph *graph,
                                 const struct rotation *rotation, const float *centre,
                                 const float *vector, omendb_error *err)
@@ -88,12 +99,7 @@ omendb_status graph_query_begin(struct graph_query *query, const struct graph *g
     rotation_apply(rotation, graph->kernels, x);
     for (uint32_t i = graph->dim; i < graph->size; i++) x[i] = 0;
     graph->search->digitize(query, graph->size);
-    if (graph->spread) {
-        memcpy(query->spread, x, graph->dim * sizeof *x);
-        memset(query->spread + graph->dim, 0, (graph->bits - graph->dim) * sizeof *x);
-        graph_spread(graph, query->spread);
-    }
-    graph->search->tabulate(query, graph->bits);
+    graph_query_tabulate(query, graph);
     query->length_weight = graph->unit * graph->unit;
     query->product_weight = -2 * query->step * graph->unit;
     if (graph->inner_product) query->square = query->length_weight = 0;
@@ -111,6 +117,7 @@ omendb_status graph_query_begin_node(struct graph_query *query, const struct gra
     for (uint32_t i = 0; i < graph->dim; i++) query->turned[i] = low + scale * (float)code[i];
     for (uint32_t i = graph->dim; i < graph->size; i++) query->turned[i] = 0;
     graph->search->digitize(query, graph->size);
+    graph_query_tabulate(query, graph);
     query->length_weight = graph->unit * graph->unit;
     query->product_weight = -2 * query->step * graph->unit;
     query->square = query->length_weight * (header->length * header->length);

@@ -13,6 +13,7 @@ struct graph_verify {
     void *context;
     uint32_t node_count;
     uint32_t linked, held, held_free;
+    uint32_t entries[GRAPH_ENTRIES_MAX]; /* [state.entries_count] */
 };
 
 static void verify_problem(const struct graph_verify *verify, const char *format, ...)
@@ -119,7 +120,7 @@ static omendb_status verify_reach(const struct graph_verify *verify, omendb_erro
         return fail(err, OMENDB_ERR_NOMEM, "graph: verify");
     }
     for (uint32_t i = 0; i < state->entries_count; i++) {
-        const uint32_t node = state->entries[i];
+        const uint32_t node = verify->entries[i];
         if (node >= verify->node_count || (seen[node / 64] >> (node % 64) & 1) != 0) continue;
         seen[node / 64] |= UINT64_C(1) << (node % 64);
         queue[end++] = node;
@@ -144,28 +145,38 @@ static omendb_status verify_reach(const struct graph_verify *verify, omendb_erro
     return OMENDB_OK;
 }
 
+static omendb_status verify_graph(struct graph_verify *verify, bool deep, omendb_error *err)
+{
+    const struct graph_state *state = &verify->graph->state;
+    for (uint32_t node = 0; node < verify->node_count; node++) verify_node(verify, node);
+    if (verify->linked != state->linked)
+        verify_problem(verify, "%u nodes are linked, not %u", verify->linked, state->linked);
+    TRY(graph_index_read_entries(verify->graph, verify->entries, err));
+    for (uint32_t i = 0; i < state->entries_count; i++) {
+        const uint32_t node = verify->entries[i];
+        if (node >= verify->node_count || (verify_flags(verify, node) & NODE_HELD) == 0)
+            verify_problem(verify, "entry %u isn't held", node);
+    }
+    /* Between two proofs of reach, and while a batch is being linked, a few nodes may be found by
+     * exact match alone. */
+    const bool proved = state->finished == state->linked && verify->held_free == 0 &&
+                        verify->held == verify->linked;
+    return deep && proved ? verify_reach(verify, err) : OMENDB_OK;
+}
+
 omendb_status graph_index_verify(struct graph_index *graph, bool deep,
                                  void (*problem)(void *context, const char *text), void *context,
                                  omendb_error *err)
 {
-    const struct graph_state *state = &graph->state;
     const struct vector_store *store = &graph->collection->vectors[graph->field];
-    struct graph_verify verify = {.graph = graph,
-                                  .problem = problem,
-                                  .context = context,
-                                  .node_count = atomic_load_acquire_u32(&store->node_count)};
-    if (state->recoded != UINT32_MAX) return OMENDB_OK; /* It hasn't really begun. */
-    for (uint32_t node = 0; node < verify.node_count; node++) verify_node(&verify, node);
-    if (verify.linked != state->linked)
-        verify_problem(&verify, "%u nodes are linked, not %u", verify.linked, state->linked);
-    for (uint32_t i = 0; i < state->entries_count; i++) {
-        const uint32_t node = state->entries[i];
-        if (node >= verify.node_count || (verify_flags(&verify, node) & NODE_HELD) == 0)
-            verify_problem(&verify, "entry %u isn't held", node);
-    }
-    /* Between two proofs of reach, and while a batch is being linked, a few nodes may be found by
-     * exact match alone. */
-    const bool proved = state->finished == state->linked && verify.held_free == 0 &&
-                        verify.held == verify.linked;
-    return deep && proved ? verify_reach(&verify, err) : OMENDB_OK;
+    if (graph->state.recoded != UINT32_MAX) return OMENDB_OK; /* It hasn't really begun. */
+    struct graph_verify *verify = alloc_zeroed(1, sizeof *verify);
+    if (verify == NULL) return fail(err, OMENDB_ERR_NOMEM, "graph: verify");
+    verify->graph = graph;
+    verify->problem = problem;
+    verify->context = context;
+    verify->node_count = atomic_load_acquire_u32(&store->node_count);
+    const omendb_status status = verify_graph(verify, deep, err);
+    alloc_free(verify);
+    return status;
 }

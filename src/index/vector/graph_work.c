@@ -155,11 +155,7 @@ static omendb_status work_entries_set(struct graph_work *work, struct graph_entr
     if (status != OMENDB_OK) graph_entries_destroy(entries);
     else status = graph_index_publish_entries(graph, entries, err);
     if (status == OMENDB_OK) {
-        graph->state.entries_count = entries != NULL ? entries->count : 0;
-        memset(graph->state.entries, 0, sizeof graph->state.entries);
-        if (entries != NULL)
-            memcpy(graph->state.entries, entries->nodes, entries->count * sizeof(uint32_t));
-        graph_index_store(graph);
+        graph_index_store_entries(graph, entries);
         host_changed(work->host);
     }
     host_unlock(work->host);
@@ -551,15 +547,15 @@ static omendb_status work_begin(struct collection *collection, uint32_t field,
 }
 
 omendb_status graph_work_piece(struct collection *collection, uint32_t field,
-                               struct vector_index *index, uint32_t begin, struct index_host *host,
-                               bool *more, omendb_error *err)
+                               struct vector_index *index, const struct graph_options *options,
+                               struct index_host *host, bool *more, omendb_error *err)
 {
     struct graph_index *graph = atomic_load_acquire_pointer(&index->graph);
     const struct vector_store *store = &collection->vectors[field];
     *more = false;
     if (graph == NULL) {
         if (atomic_load_acquire_u32(&index->profile) == GRAPH_PROFILE_EXACT ||
-            atomic_load_acquire_u32(&store->nodes_live) < begin)
+            atomic_load_acquire_u32(&store->nodes_live) < options->begin)
             return OMENDB_OK;
         if (host->brief) {
             host->refused = true;
@@ -573,10 +569,11 @@ omendb_status graph_work_piece(struct collection *collection, uint32_t field,
         graph->work = alloc_zeroed(1, sizeof *graph->work);
         if (graph->work == NULL) return graph_work_no_memory(err);
         graph->work->graph = graph;
+        if (options->entry_share != 0) graph->graph.entry_share = options->entry_share;
     }
     bool done = false;
     graph->work->host = host;
-    TRY(work_stopped(work_step(graph->work, begin, &done, err)));
+    TRY(work_stopped(work_step(graph->work, options->begin, &done, err)));
     *more = !done;
     return OMENDB_OK;
 }

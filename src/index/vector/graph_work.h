@@ -23,11 +23,11 @@
 
 struct index_host;
 
-/* One bounded piece of what there is to do; *more: there is more. Fewer than `begin` live nodes get
- * no graph. Errors leave a graph that can go on: NOMEM, IO, CORRUPT, FULL. */
+/* One bounded piece of what there is to do; *more: there is more. Fewer than options->begin live
+ * nodes get no graph. Errors leave a graph that can go on: NOMEM, IO, CORRUPT, FULL. */
 omendb_status graph_work_piece(struct collection *collection, uint32_t field,
-                               struct vector_index *index, uint32_t begin, struct index_host *host,
-                               bool *more, omendb_error *err);
+                               struct vector_index *index, const struct graph_options *options,
+                               struct index_host *host, bool *more, omendb_error *err);
 
 void graph_work_destroy(struct graph_work *work); /* NULL is allowed. */
 

@@ -322,14 +322,15 @@ void vector_index_node_freed(void *context, struct collection *collection, uint3
 omendb_status vector_index_work(void *context, struct collection *collection,
                                 struct index_host *host, bool *more, omendb_error *err)
 {
-    const struct graph_options *options = context;
-    const uint32_t begin = options != NULL && options->begin != 0 ? options->begin : GRAPH_BEGIN;
+    struct graph_options options = {0};
+    if (context != NULL) options = *(const struct graph_options *)context;
+    if (options.begin == 0) options.begin = GRAPH_BEGIN;
     *more = false;
     for (uint32_t field = 0; field < collection->schema->vectors_count; field++) {
         struct vector_index *index = vector_index_of(collection, field);
         bool again = false;
         if (index == NULL || host_stopping(host)) continue;
-        TRY(graph_work_piece(collection, field, index, begin, host, &again, err));
+        TRY(graph_work_piece(collection, field, index, &options, host, &again, err));
         *more = *more || again;
     }
     return OMENDB_OK;
@@ -344,7 +345,7 @@ static omendb_status vector_index_set_profile(struct collection *collection,
     TRY(array_grow(index->graph_state, 1, err));
     TRY(array_prepare(index->graph_state, 0, err));
     struct graph_state *stored = array_at_writable(index->graph_state, 0);
-    stored->version = GRAPH_STATE_VERSION;
+    if (stored->version == 0) stored->version = 1;
     stored->profile = profile;
     if (graph != NULL) graph->state.profile = profile;
     atomic_store_release_u32(&index->profile, profile);    /* with searches and the work */
