@@ -105,10 +105,13 @@ static omendb_status layer_make(const struct graph *graph, struct graph_layers *
                                   .search = graph->search,
                                   .edge_size = graph->edge_size,
                                   .bits = graph->bits,
+                                  .spread = graph->spread,
                                   .dim = graph->dim,
                                   .size = graph->size,
                                   .inner_product = graph->inner_product,
+                                  .entry_share = graph->entry_share,
                                   .unit = graph->unit};
+    memcpy(layer->graph.spread_signs, graph->spread_signs, sizeof graph->spread_signs);
     layer->links = alloc_aligned(CACHE_LINE, (size_t)count * GRAPH_LINKS_SIZE);
     if (batch == NULL || linked == NULL || layer->links == NULL) {
         status = layers_no_memory(err);
