@@ -5,6 +5,7 @@
  * valid C99 and C++11 and includes nothing but <stddef.h> and <stdint.h>.
  *
  *     omendb -> omendb_collection -> documents { id, JSON, vectors }
+ *       `-----> omendb_snapshot, omendb_transaction -> omendb_collection: the same, seen so
  *
  * Errors     Every call that can fail returns omendb_status: OMENDB_OK (0) or a
  *            negative code. Calls that take `omendb_error *err` last also write a
@@ -15,7 +16,8 @@
  *            *_view are borrowed: each says how long they stay valid. Texts that
  *            a call gives you (char **out) end with omendb_text_destroy().
  * Threads    An `omendb` and an `omendb_collection` may be used from any number of
- *            threads at once; all other handles belong to one thread at a time.
+ *            threads at once, and so may an `omendb_snapshot` and what is seen through it; all
+ *            other handles belong to one thread at a time.
  *            Closing a handle while another thread uses it is a bug of the caller.
  * fork       A child process may not use handles of its parent: MISUSE.
  * Options    Structures that begin with `struct_size` are extended at their end in
@@ -58,10 +60,13 @@ extern "C" {
 #define OMENDB_K_MAX 10000u                /* Hits of one query, offset included. */
 #define OMENDB_EF_MAX 8192u                /* Beam width of a search. */
 #define OMENDB_INDEX_THREADS_MAX 64u
+#define OMENDB_SNAPSHOTS_MAX 1024u /* Snapshots and open transactions of a database: BUSY. */
 
 typedef struct omendb omendb;
 typedef struct omendb_collection omendb_collection;
 typedef struct omendb_batch omendb_batch;
+typedef struct omendb_snapshot omendb_snapshot;
+typedef struct omendb_transaction omendb_transaction;
 typedef struct omendb_hits omendb_hits;
 typedef struct omendb_documents omendb_documents;
 
@@ -81,10 +86,12 @@ enum {
     OMENDB_ERR_DIMENSION = -10,   /* A vector's dimension isn't the field's; nothing was changed. */
     OMENDB_ERR_VALUE = -11,       /* NaN, infinity, zero vector under cosine, bad JSON or UTF-8. */
     OMENDB_ERR_READ_ONLY = -12,   /* The handle or the medium is read-only. */
-    OMENDB_ERR_MISUSE = -13,      /* Used after fork, or after an earlier failure fenced it. */
+    OMENDB_ERR_MISUSE = -13,      /* Used after fork, after its snapshot or transaction ended, or
+                                     after an earlier failure fenced it. */
     OMENDB_ERR_UNSUPPORTED = -14, /* A file of a newer format, or a feature this build lacks. */
     OMENDB_ERR_INTERRUPTED = -15, /* omendb_interrupt() was called. */
-    OMENDB_ERR_TIMEOUT = -16      /* The call's own timeout_ms passed. */
+    OMENDB_ERR_TIMEOUT = -16,     /* The call's own timeout_ms passed. */
+    OMENDB_ERR_CONFLICT = -17     /* Somebody else changed it first; nothing was changed. */
 };
 
 typedef struct omendb_error {
@@ -156,7 +163,7 @@ OMENDB_API OMENDB_NODISCARD omendb_status omendb_open(const char *path,
                                                       omendb_error *err);
 
 /* Writes the final state, removes the log and ends the handle, whatever the status
- * says; close its collections and batches before. Hits and documents stay valid. On an error everything that
+ * says; close its collections, batches, snapshots and transactions before. Hits and documents stay valid. On an error everything that
  * was acknowledged is in file and log and comes back at the next open. */
 OMENDB_API omendb_status omendb_close(omendb *db, omendb_error *err);
 
@@ -373,6 +380,28 @@ OMENDB_API OMENDB_NODISCARD omendb_status omendb_batch_commit(omendb_batch *batc
                                                               omendb_error *err);
 OMENDB_API void omendb_batch_destroy(omendb_batch *batch);
 
+/* ---- Snapshots ----------------------------------------------------------------- */
+
+/* The documents of all collections as they were at one moment, for as long as it is kept. Writers go
+ * on; what they replace or delete stays in memory and file until no snapshot sees it. At most
+ * OMENDB_SNAPSHOTS_MAX, open transactions included: BUSY. Closing the database ends none: destroy
+ * them before. omendb_stats() tells how many there are and how old the oldest is. Cost: O(1).
+ * Threads: any number; create and destroy from any. */
+OMENDB_API OMENDB_NODISCARD omendb_status omendb_snapshot_create(omendb *db, omendb_snapshot **out,
+                                                                 omendb_error *err);
+/* The newest batch that it shows, in the order of all batches. */
+OMENDB_API uint64_t omendb_snapshot_sequence(const omendb_snapshot *snapshot);
+/* The collection as the snapshot sees it: a handle for everything that reads documents (get, find,
+ * count, search), to be ended by omendb_collection_close(). Writing through it is READ_ONLY; describe
+ * and all that is about indexes speak of now. One made after the snapshot is empty, a dropped one
+ * NOT_FOUND. The first count without a filter visits every document, later ones are O(1). */
+OMENDB_API OMENDB_NODISCARD omendb_status omendb_snapshot_collection(omendb_snapshot *snapshot,
+                                                                     omendb_collection *collection,
+                                                                     omendb_collection **out,
+                                                                     omendb_error *err);
+/* Lets go of what it held. Collections seen through it answer MISUSE from then on. */
+OMENDB_API void omendb_snapshot_destroy(omendb_snapshot *snapshot);
+
 /* ---- Reading ------------------------------------------------------------------- */
 
 enum {
@@ -430,6 +459,9 @@ OMENDB_API void omendb_documents_entry(const omendb_documents *documents, size_t
  * `type` and `dim` may be NULL. */
 OMENDB_API const void *omendb_documents_vector(const omendb_documents *documents, size_t index,
                                                const char *field, omendb_type *type, uint32_t *dim);
+/* The document's version: the sequence of the batch that wrote it (omendb_batch_commit()); 0 when
+ * there is no such document. It grows with each change of a document, also by way of a deletion. */
+OMENDB_API uint64_t omendb_documents_version(const omendb_documents *documents, size_t index);
 OMENDB_API void omendb_documents_destroy(omendb_documents *documents);
 
 typedef struct omendb_search_params {

@@ -9,7 +9,7 @@ omendb_status omendb_collection_upsert(omendb_collection *collection, const omen
     struct batch batch = {0};
     TRY(handles_check_collection(collection, err));
     TRY(handles_check_pointer(rows, "rows", err));
-    TRY(handles_check_writable(collection->db, err));
+    TRY(handles_check_unpinned(collection, err));
     omendb_status status = write_rows(&batch, collection->db->kernels, collection->collection, rows,
                                       err);
     if (status == OMENDB_OK && batch.operation_count != 0)
@@ -40,7 +40,7 @@ omendb_status omendb_collection_delete(omendb_collection *collection, const omen
 {
     struct batch batch = {0};
     TRY(handles_check_collection(collection, err));
-    TRY(handles_check_writable(collection->db, err));
+    TRY(handles_check_unpinned(collection, err));
     omendb_status status = write_deletes(&batch, collection->collection, ids, count, err);
     if (status == OMENDB_OK && count == 0 && deleted != NULL) *deleted = 0;
     else if (status == OMENDB_OK && count != 0 && deleted != NULL)
@@ -59,7 +59,7 @@ omendb_status omendb_collection_delete_where(omendb_collection *collection, cons
     uint64_t count = 0;
     TRY(handles_check_collection(collection, err));
     TRY(handles_check_pointer(filter, "filter ({} deletes all)", err));
-    TRY(handles_check_writable(collection->db, err));
+    TRY(handles_check_unpinned(collection, err));
     omendb *db = collection->db;
     const struct exec exec = handles_exec(collection);
     TRY(gate_enter(&db->gate, db->store, true, err));
@@ -89,8 +89,9 @@ static omendb_status check_pair(const omendb_batch *batch, const omendb_collecti
 {
     TRY(handles_check_pointer(batch, "batch", err));
     TRY(handles_check_collection(collection, err));
-    if (batch->db == collection->db) return OMENDB_OK;
-    return fail(err, OMENDB_ERR_ARGUMENT, "batch and collection belong to different databases");
+    if (batch->db != collection->db)
+        return fail(err, OMENDB_ERR_ARGUMENT, "batch and collection belong to different databases");
+    return handles_check_unpinned(collection, err);
 }
 
 omendb_status omendb_batch_upsert(omendb_batch *batch, omendb_collection *collection,

@@ -26,8 +26,22 @@ omendb_status handles_check_collection(const omendb_collection *collection, omen
 {
     TRY(handles_check_pointer(collection, "collection", err));
     TRY(store_usable(collection->db->store, err));
+    if (collection->snapshot != NULL && atomic_load_acquire_u32(&collection->snapshot->ended) != 0)
+        return fail(err, OMENDB_ERR_MISUSE, "the snapshot was destroyed");
     if (atomic_load_acquire_u32(&collection->collection->dropped) == 0) return OMENDB_OK;
     return fail(err, OMENDB_ERR_NOT_FOUND, "the collection was dropped");
+}
+
+omendb_status handles_check_unpinned(const omendb_collection *collection, omendb_error *err)
+{
+    TRY(handles_check_writable(collection->db, err));
+    if (collection->snapshot == NULL) return OMENDB_OK;
+    return fail(err, OMENDB_ERR_READ_ONLY, "a snapshot can't be written");
+}
+
+void handles_release_snapshot(omendb_snapshot *snapshot)
+{
+    if (snapshot != NULL && atomic_sub_u32(&snapshot->references, 1) == 1) alloc_free(snapshot);
 }
 
 omendb_status handles_check_writable(const omendb *db, omendb_error *err)

@@ -3,6 +3,8 @@
  *     omendb ─ store, gate, kernels
  *       ▲
  *       ├ omendb_collection ─ pinned struct collection, pool of query workspaces
+ *       │     └ seen through a snapshot: a reference to it
+ *       ├ omendb_snapshot ─ pin
  *       └ omendb_batch ─ operations in log form
  *
  * omendb_documents and omendb_hits are query/result.h's.
@@ -25,10 +27,21 @@ struct omendb {
     bool read_only;
 };
 
+struct omendb_snapshot {
+    omendb *db;
+    struct epoch_pin pin;
+    uint64_t sequence;
+    atomic_u32 references; /* The caller's and one for each collection seen through it. */
+    atomic_u32 ended;      /* 1: the pin is gone. */
+};
+
 struct omendb_collection {
     omendb *db;
     struct collection *collection; /* Pinned. */
     struct exec_pool pool;
+    omendb_snapshot *snapshot; /* What it is seen through, or NULL. */
+    struct exec_view view;     /* With a snapshot. */
+    atomic_u64 counted;
 };
 
 struct omendb_batch {
@@ -40,12 +53,16 @@ struct omendb_batch {
 omendb_status handles_collection(omendb *db, struct collection *pinned, omendb_collection **out,
                                  omendb_error *err);
 
-/* ARGUMENT (NULL), MISUSE (fork), NOT_FOUND (dropped). */
+/* ARGUMENT (NULL), MISUSE (fork, its snapshot ended), NOT_FOUND (dropped). */
 omendb_status handles_check_db(const omendb *db, omendb_error *err);
 omendb_status handles_check_collection(const omendb_collection *collection, omendb_error *err);
 
-/* READ_ONLY unless the database can be written. */
+/* READ_ONLY unless the database can be written; or the collection, which a snapshot's can't. */
 omendb_status handles_check_writable(const omendb *db, omendb_error *err);
+omendb_status handles_check_unpinned(const omendb_collection *collection, omendb_error *err);
+
+/* The reference that a collection seen through it holds. */
+void handles_release_snapshot(omendb_snapshot *snapshot);
 
 /* ARGUMENT when a pointer that must be given is NULL; `what` is its name. */
 omendb_status handles_check_pointer(const void *pointer, const char *what, omendb_error *err);
@@ -57,10 +74,12 @@ omendb_status handles_give_text(struct buffer *buffer, omendb_status status, cha
 /* Who asks, for query/. */
 static inline struct exec handles_exec(omendb_collection *collection)
 {
+    const struct exec_view *view = collection->snapshot != NULL ? &collection->view : NULL;
     return (struct exec){.store = collection->db->store,
                          .collection = collection->collection,
                          .kernels = collection->db->kernels,
-                         .pool = &collection->pool};
+                         .pool = &collection->pool,
+                         .view = view};
 }
 
 /* Commits behind the gate, beside others. */

@@ -228,13 +228,28 @@ static omendb_status count_visit(void *context, uint32_t slot, omendb_error *err
                      id.number, NULL, 0, err);
 }
 
+/* Of a view: counted by a visit, once. */
+static omendb_status count_view(struct run *run, uint64_t *out, omendb_error *err)
+{
+    const struct exec_view *view = run->exec->view;
+    struct counting counting = {.run = run};
+    *out = atomic_load_relaxed_u64(view->counted);
+    if (*out != EXEC_NOT_COUNTED) return OMENDB_OK;
+    TRY(visit_slots(run, count_visit, &counting, err));
+    atomic_store_relaxed_u64(view->counted, counting.count); /* Whoever counts, counts the same. */
+    *out = counting.count;
+    return OMENDB_OK;
+}
+
 static omendb_status count_all(const struct exec *exec, const char *filter, size_t filter_size,
                                struct batch *batch, uint64_t *out, omendb_error *err)
 {
     struct run run;
     struct counting counting = {.run = &run, .batch = batch};
     omendb_status status = run_begin(&run, exec, filter, filter_size, 0, err);
-    if (status == OMENDB_OK && batch == NULL && !run.filtered)
+    if (status == OMENDB_OK && batch == NULL && !run.filtered && exec->view != NULL)
+        status = count_view(&run, &counting.count, err);
+    else if (status == OMENDB_OK && batch == NULL && !run.filtered)
         counting.count = atomic_load_acquire_u64(&exec->collection->published_count);
     else if (status == OMENDB_OK) status = visit_slots(&run, count_visit, &counting, err);
     run_end(&run);

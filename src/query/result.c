@@ -86,6 +86,8 @@ omendb_status result_add(struct result *result, struct collection *collection, u
                          const struct id_view *id, struct buffer *scratch, omendb_error *err)
 {
     TRY(entry_add(result, id, true, err));
+    TRY(collection_slot_version(collection, slot, &result->entries[result->count - 1].version,
+                                err));
     if ((result->flags & OMENDB_WITH_DOCUMENTS) != 0)
         TRY(json_add(result, collection, slot, scratch, err));
     for (uint32_t i = 0; i < result->fields_count; i++)

@@ -30,6 +30,7 @@ struct result_entry {
     uint64_t id_number;
     uint64_t id_offset; /* Into text. */
     uint64_t json_offset;
+    uint64_t version; /* 0: not found. */
     uint32_t id_size; /* 0: the id is id_number. */
     uint32_t json_size;
     bool found;

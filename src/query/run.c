@@ -63,6 +63,8 @@ omendb_status run_begin(struct run *run, const struct exec *exec, const char *fi
     }
     TRY(store_enter(exec->store, &run->snapshot, err));
     run->inside = true;
+    /* Inside, memory stays; that the versions of that moment do is the pin's doing. */
+    if (exec->view != NULL) run->snapshot.sequence = exec->view->sequence;
     return OMENDB_OK;
 }
 

@@ -228,6 +228,15 @@ omendb_status collection_slot_id(struct collection *collection, uint32_t slot, s
     }
 }
 
+omendb_status collection_slot_version(struct collection *collection, uint32_t slot, uint64_t *out,
+                                      omendb_error *err)
+{
+    const struct slot *record = NULL;
+    TRY(slot_read(collection, slot, &record, err));
+    *out = slot_load(&record->birth);
+    return OMENDB_OK;
+}
+
 int id_view_compare(const struct id_view *a, const struct id_view *b)
 {
     if ((a->text_view == NULL) != (b->text_view == NULL)) return a->text_view == NULL ? -1 : 1;

@@ -160,6 +160,10 @@ omendb_status collection_find(struct collection *collection, const struct id_vie
 omendb_status collection_slot_id(struct collection *collection, uint32_t slot, struct id_view *out,
                                  omendb_error *err);
 
+/* The sequence that made a slot's version. */
+omendb_status collection_slot_version(struct collection *collection, uint32_t slot, uint64_t *out,
+                                      omendb_error *err);
+
 /* The binary document of a slot: a view into the store, or a copy in `scratch` when it spans
  * blocks; *view lives as long as the snapshot and the scratch. */
 omendb_status collection_document(struct collection *collection, uint32_t slot,
@@ -271,8 +275,11 @@ omendb_status collection_node_release(struct collection *collection, uint32_t fi
 omendb_status collection_reclaim(struct collection *collection, uint64_t oldest, uint64_t budget,
                                  omendb_error *err);
 
-/* Would further checkpoints give space back (dead versions, gaps among the vectors)? */
-bool collection_wants_compaction(struct collection *collection);
+/* Is there a dead version that no snapshot >= `oldest` sees? Writer lock. */
+bool collection_reclaimable(struct collection *collection, uint64_t oldest);
+
+/* Would further checkpoints give space back (such versions, gaps among the vectors)? Writer lock. */
+bool collection_wants_compaction(struct collection *collection, uint64_t oldest);
 
 /* Freezes counters and arrays (writer lock); encode then describes the frozen state. */
 omendb_status collection_freeze(struct collection *collection, uint64_t sequence,

@@ -75,6 +75,12 @@ void store_index_wake(struct store *store);
 omendb_status store_enter(struct store *store, struct snapshot *out, omendb_error *err);
 void store_leave(struct snapshot *snapshot);
 
+/* Holds the versions that are published now, for as long as the caller likes: nothing but their own
+ * space waits for it. Who reads at it enters, and sets snapshot.sequence to the pin's. BUSY:
+ * OMENDB_SNAPSHOTS_MAX pins. Unpin before the store is closed. */
+omendb_status store_pin(struct store *store, struct epoch_pin *out, omendb_error *err);
+void store_unpin(struct store *store, struct epoch_pin *pin);
+
 /* Collections. create takes the schema in any case. */
 omendb_status store_collection_create(struct store *store, const char *name, struct schema *schema,
                                       struct collection **out, omendb_error *err);

@@ -308,9 +308,10 @@ static void memory_upkeep(struct store *store)
         struct collection *collection = store->collections[i];
         const uint64_t dead = collection->dead_end - collection->dead_begin;
         if (dead < 1024 || dead < atomic_load_relaxed_u64(&collection->live_count) / 8) continue;
+        const uint64_t oldest = epoch_oldest(&store->space.epoch);
+        if (!collection_reclaimable(collection, oldest)) continue; /* A snapshot holds them all. */
         store->space.generation++;
-        (void)collection_reclaim(collection, epoch_oldest(&store->space.epoch), COMPACT_BUDGET,
-                                 NULL);
+        (void)collection_reclaim(collection, oldest, COMPACT_BUDGET, NULL);
     }
     epoch_collect(&store->space.epoch);
 }

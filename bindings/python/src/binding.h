@@ -59,8 +59,8 @@
 #define METHOD(function) ((PyCFunction)(void (*)(void))(function))
 #define METHOD_FLAGS (METH_FASTCALL | METH_KEYWORDS)
 
-enum { STATUS_COUNT = 17 }; /* Codes 0 .. -16 of omendb.h; entry 0 is the base class. */
-_Static_assert(STATUS_COUNT == 1 - OMENDB_ERR_TIMEOUT, "every status has its exception");
+enum { STATUS_COUNT = 18 }; /* Codes 0 .. -17 of omendb.h; entry 0 is the base class. */
+_Static_assert(STATUS_COUNT == 1 - OMENDB_ERR_CONFLICT, "every status has its exception");
 
 /* Names of attributes, interned once: CPython keeps each new string that it looks one up by. */
 enum name {
