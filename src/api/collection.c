@@ -46,6 +46,7 @@ void omendb_collection_close(omendb_collection *collection)
     exec_pool_deinit(&collection->pool);
     collection_unpin(collection->collection);
     handles_release_snapshot(collection->snapshot);
+    handles_release_transaction(collection->transaction);
     alloc_free(collection);
 }
 

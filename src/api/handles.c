@@ -34,7 +34,7 @@ omendb_status handles_check_collection(const omendb_collection *collection, omen
 
 omendb_status handles_check_unpinned(const omendb_collection *collection, omendb_error *err)
 {
-    TRY(handles_check_writable(collection->db, err));
+    if (collection->transaction == NULL) TRY(handles_check_writable(collection->db, err));
     if (collection->snapshot == NULL) return OMENDB_OK;
     return fail(err, OMENDB_ERR_READ_ONLY, "a snapshot can't be written");
 }
@@ -66,6 +66,43 @@ omendb_status handles_give_text(struct buffer *buffer, omendb_status status, cha
     }
     *out = (char *)buffer->data;
     return OMENDB_OK;
+}
+
+void handles_release_transaction(omendb_transaction *transaction)
+{
+    if (transaction == NULL || atomic_sub_u32(&transaction->references, 1) != 1) return;
+    mutex_deinit(&transaction->mutex);
+    alloc_free(transaction);
+}
+
+omendb_status handles_enter(omendb_collection *collection, struct exec *out, omendb_error *err)
+{
+    omendb_transaction *transaction = collection->transaction;
+    *out = handles_exec(collection);
+    if (transaction == NULL) return OMENDB_OK;
+    mutex_lock(&transaction->mutex);
+    if (!transaction->ended) return OMENDB_OK;
+    mutex_unlock(&transaction->mutex);
+    return fail(err, OMENDB_ERR_MISUSE, "the transaction has ended");
+}
+
+void handles_leave(omendb_collection *collection)
+{
+    if (collection->transaction != NULL) mutex_unlock(&collection->transaction->mutex);
+}
+
+omendb_status handles_write(omendb_collection *collection, const struct batch *batch,
+                            uint64_t *deleted, omendb_error *err)
+{
+    omendb_transaction *transaction = collection->transaction;
+    struct store *store = collection->db->store;
+    struct snapshot snapshot;
+    TRY(store_enter(store, &snapshot, err));
+    snapshot.sequence = transaction->sequence;
+    const omendb_status status = overlay_write(&transaction->overlay, collection->collection,
+                                               &snapshot, batch, deleted, err);
+    store_leave(&snapshot);
+    return status;
 }
 
 omendb_status handles_commit(omendb *db, const struct batch *batch, omendb_durability durability,

@@ -3,8 +3,9 @@
  *     omendb ─ store, gate, kernels
  *       ▲
  *       ├ omendb_collection ─ pinned struct collection, pool of query workspaces
- *       │     └ seen through a snapshot: a reference to it
+ *       │     └ seen through a snapshot or a transaction: a reference to it
  *       ├ omendb_snapshot ─ pin
+ *       ├ omendb_transaction ─ pin, overlay
  *       └ omendb_batch ─ operations in log form
  *
  * omendb_documents and omendb_hits are query/result.h's.
@@ -35,12 +36,23 @@ struct omendb_snapshot {
     atomic_u32 ended;      /* 1: the pin is gone. */
 };
 
+struct omendb_transaction {
+    omendb *db;
+    struct mutex mutex; /* Every call on it or on what is seen through it. Before the gate. */
+    struct epoch_pin pin;
+    uint64_t sequence;
+    struct overlay overlay;
+    atomic_u32 references; /* As a snapshot's. */
+    bool ended;
+};
+
 struct omendb_collection {
     omendb *db;
     struct collection *collection; /* Pinned. */
     struct exec_pool pool;
-    omendb_snapshot *snapshot; /* What it is seen through, or NULL. */
-    struct exec_view view;     /* With a snapshot. */
+    omendb_snapshot *snapshot; /* What it is seen through: one of them, or none. */
+    omendb_transaction *transaction;
+    struct exec_view view; /* With either. */
     atomic_u64 counted;
 };
 
@@ -61,8 +73,9 @@ omendb_status handles_check_collection(const omendb_collection *collection, omen
 omendb_status handles_check_writable(const omendb *db, omendb_error *err);
 omendb_status handles_check_unpinned(const omendb_collection *collection, omendb_error *err);
 
-/* The reference that a collection seen through it holds. */
+/* References that a collection seen through them holds; NULL is allowed. */
 void handles_release_snapshot(omendb_snapshot *snapshot);
+void handles_release_transaction(omendb_transaction *transaction);
 
 /* ARGUMENT when a pointer that must be given is NULL; `what` is its name. */
 omendb_status handles_check_pointer(const void *pointer, const char *what, omendb_error *err);
@@ -74,13 +87,21 @@ omendb_status handles_give_text(struct buffer *buffer, omendb_status status, cha
 /* Who asks, for query/. */
 static inline struct exec handles_exec(omendb_collection *collection)
 {
-    const struct exec_view *view = collection->snapshot != NULL ? &collection->view : NULL;
+    const bool newest = collection->snapshot == NULL && collection->transaction == NULL;
     return (struct exec){.store = collection->db->store,
                          .collection = collection->collection,
                          .kernels = collection->db->kernels,
                          .pool = &collection->pool,
-                         .view = view};
+                         .view = newest ? NULL : &collection->view};
 }
+
+/* The same for a collection that may be a transaction's, which is taken until handles_leave(); MISUSE: it has ended. */
+omendb_status handles_enter(omendb_collection *collection, struct exec *out, omendb_error *err);
+void handles_leave(omendb_collection *collection);
+
+/* Entered, with a transaction: writes the batch in front of its snapshot. */
+omendb_status handles_write(omendb_collection *collection, const struct batch *batch,
+                            uint64_t *deleted, omendb_error *err);
 
 /* Commits behind the gate, beside others. */
 omendb_status handles_commit(omendb *db, const struct batch *batch, omendb_durability durability,

@@ -81,6 +81,10 @@ void result_deinit(struct result *result); /* {0} is allowed. */
 omendb_status result_add(struct result *result, struct collection *collection, uint32_t slot,
                          const struct id_view *id, struct buffer *scratch, omendb_error *err);
 
+/* Adds a document that a transaction has written, as its version OMENDB_VERSION_OWN. NOMEM. */
+omendb_status result_add_own(struct result *result, const struct schema *schema,
+                             const struct operation *own, omendb_error *err);
+
 /* Adds the answer "there is no such document". */
 omendb_status result_add_missing(struct result *result, const struct id_view *id,
                                  omendb_error *err);

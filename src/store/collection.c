@@ -389,9 +389,8 @@ omendb_status collection_find_vector(struct collection *collection, uint32_t fie
 
 /* ---- Staging ---- */
 
-/* The version that is alive now, or SLOT_NONE: at most one of the chain. */
-static omendb_status alive_find(struct collection *collection, uint32_t newest, uint32_t *out,
-                                omendb_error *err)
+omendb_status alive_find(struct collection *collection, uint32_t newest, uint32_t *out,
+                         omendb_error *err)
 {
     uint32_t slot = newest, seen = 0;
     while (slot != SLOT_NONE) {
@@ -491,7 +490,7 @@ struct vector_plan {
     const void *bytes;
 };
 
-static struct id_view operation_id(const struct operation *op)
+struct id_view operation_id(const struct operation *op)
 {
     if (op->id_is_text != 0)
         return (struct id_view){.text_view = operation_id_text(op), .size = op->id_size};

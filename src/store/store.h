@@ -38,7 +38,9 @@ omendb_status store_open(const struct store_options *options, struct store **out
 /* Ends the handle whatever the status says. */
 omendb_status store_close(struct store *store, omendb_error *err);
 
-/* Commits a batch and waits for its level (DEFAULT: the store's). *sequence may be NULL. */
+/* Commits a batch and waits for its level (DEFAULT: the store's). *sequence may be NULL. Its
+ * conditions are judged when its turn comes to be staged, so that of two batches that exclude each
+ * other the first one wins. EXISTS, CONFLICT: one doesn't hold. */
 omendb_status store_commit(struct store *store, const struct batch *batch,
                            omendb_durability durability, uint64_t *sequence, omendb_error *err);
 omendb_status store_sync(struct store *store, omendb_error *err);
