@@ -417,7 +417,8 @@ OMENDB_API OMENDB_NODISCARD omendb_status omendb_snapshot_collection(omendb_snap
                                                                      omendb_collection *collection,
                                                                      omendb_collection **out,
                                                                      omendb_error *err);
-/* Lets go of what it held. Collections seen through it answer MISUSE from then on. */
+/* Lets go of what it held; a read that is under way finishes before. Collections seen through it
+ * answer MISUSE from then on. */
 OMENDB_API void omendb_snapshot_destroy(omendb_snapshot *snapshot);
 
 /* ---- Transactions -------------------------------------------------------------- */

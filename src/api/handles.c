@@ -75,10 +75,25 @@ void handles_release_transaction(omendb_transaction *transaction)
     alloc_free(transaction);
 }
 
+/* A snapshot that is destroyed meanwhile holds its versions until we have left. */
+static omendb_status handles_enter_snapshot(omendb_snapshot *snapshot, omendb_error *err)
+{
+    uint32_t inside = atomic_load_relaxed_u32(&snapshot->inside);
+    while (inside != 0)
+        if (atomic_swap_if_u32(&snapshot->inside, &inside, inside + 1)) return OMENDB_OK;
+    return fail(err, OMENDB_ERR_MISUSE, "the snapshot was destroyed");
+}
+
+void handles_leave_snapshot(omendb_snapshot *snapshot)
+{
+    if (atomic_sub_u32(&snapshot->inside, 1) == 1) store_unpin(snapshot->db->store, &snapshot->pin);
+}
+
 omendb_status handles_enter(omendb_collection *collection, struct exec *out, omendb_error *err)
 {
     omendb_transaction *transaction = collection->transaction;
     *out = handles_exec(collection);
+    if (collection->snapshot != NULL) return handles_enter_snapshot(collection->snapshot, err);
     if (transaction == NULL) return OMENDB_OK;
     mutex_lock(&transaction->mutex);
     if (!transaction->ended) return OMENDB_OK;
@@ -89,6 +104,7 @@ omendb_status handles_enter(omendb_collection *collection, struct exec *out, ome
 void handles_leave(omendb_collection *collection)
 {
     if (collection->transaction != NULL) mutex_unlock(&collection->transaction->mutex);
+    if (collection->snapshot != NULL) handles_leave_snapshot(collection->snapshot);
 }
 
 omendb_status handles_write(omendb_collection *collection, const struct batch *batch,

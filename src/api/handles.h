@@ -33,7 +33,8 @@ struct omendb_snapshot {
     struct epoch_pin pin;
     uint64_t sequence;
     atomic_u32 references; /* The caller's and one for each collection seen through it. */
-    atomic_u32 ended;      /* 1: the pin is gone. */
+    atomic_u32 inside;     /* Reads under way, and 1 until it is destroyed: at 0 the pin goes. */
+    atomic_u32 ended;      /* 1: destroyed. */
 };
 
 struct omendb_transaction {
@@ -95,9 +96,13 @@ static inline struct exec handles_exec(omendb_collection *collection)
                          .view = newest ? NULL : &collection->view};
 }
 
-/* The same for a collection that may be a transaction's, which is taken until handles_leave(); MISUSE: it has ended. */
+/* The same for a collection that may be seen through something, which is kept until handles_leave(): a
+ * transaction for us alone. MISUSE: it has ended. */
 omendb_status handles_enter(omendb_collection *collection, struct exec *out, omendb_error *err);
 void handles_leave(omendb_collection *collection);
+
+/* One reads through it less; or, when it is destroyed, its own share. */
+void handles_leave_snapshot(omendb_snapshot *snapshot);
 
 /* Entered, with a transaction: writes the batch in front of its snapshot. */
 omendb_status handles_write(omendb_collection *collection, const struct batch *batch,

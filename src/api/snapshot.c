@@ -10,6 +10,7 @@ omendb_status omendb_snapshot_create(omendb *db, omendb_snapshot **out, omendb_e
     if (snapshot == NULL) return fail(err, OMENDB_ERR_NOMEM, "out of memory: snapshot");
     snapshot->db = db;
     atomic_store_relaxed_u32(&snapshot->references, 1);
+    atomic_store_relaxed_u32(&snapshot->inside, 1);
     const omendb_status status = store_pin(db->store, &snapshot->pin, err);
     if (status != OMENDB_OK) {
         alloc_free(snapshot);
@@ -50,6 +51,6 @@ void omendb_snapshot_destroy(omendb_snapshot *snapshot)
     /* A forked child's copy refers to what is its parent's. */
     if (snapshot == NULL || store_usable(snapshot->db->store, NULL) != OMENDB_OK) return;
     atomic_store_release_u32(&snapshot->ended, 1); /* with handles_check_collection() */
-    store_unpin(snapshot->db->store, &snapshot->pin);
+    handles_leave_snapshot(snapshot);
     handles_release_snapshot(snapshot);
 }

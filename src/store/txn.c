@@ -81,6 +81,7 @@ static omendb_status conditions_hold(struct store *store, const struct batch *ba
     const struct batch_condition *condition = batch->conditions;
     const struct batch_condition *end = batch_conditions_end(batch);
     size_t at = 0;
+    store->stage.count = 0; /* store_collection_by_id() would begin with the batch before. */
     for (uint32_t i = 0; at < batch->bytes.size && (batch->exclusive || condition != end); i++) {
         const struct operation *op = (const void *)(batch->bytes.data + at);
         const bool asked = condition != end && condition->operation == i;
