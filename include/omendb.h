@@ -332,7 +332,7 @@ enum { OMENDB_ROWS_IF_ABSENT = 1u /* Insert only: EXISTS when there is such a do
  * is given. JSON texts are objects; NULL means {} for all. In JSON, {"$binary": "<base64>"}
  * is a byte string; it comes back the same. Conditions are judged when the batch takes its place
  * in the order of all batches, those of a transaction at the call: either all rows are written, or
- * none. A row sees those before it. */
+ * none. A row sees those before it. What a call was refused for is visible when it returns. */
 typedef struct omendb_rows {
     uint32_t struct_size;
     uint32_t vectors_count;

@@ -40,7 +40,8 @@ omendb_status store_close(struct store *store, omendb_error *err);
 
 /* Commits a batch and waits for its level (DEFAULT: the store's). *sequence may be NULL. Its
  * conditions are judged when its turn comes to be staged, so that of two batches that exclude each
- * other the first one wins. EXISTS, CONFLICT: one doesn't hold. */
+ * other the first one wins. EXISTS, CONFLICT: one doesn't hold; what it was refused for is visible
+ * when this returns. */
 omendb_status store_commit(struct store *store, const struct batch *batch,
                            omendb_durability durability, uint64_t *sequence, omendb_error *err);
 omendb_status store_sync(struct store *store, omendb_error *err);

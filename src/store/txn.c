@@ -305,6 +305,19 @@ static omendb_status wait_logged(struct store *store, struct commit *commit, ome
     return commit->status;
 }
 
+/* Waits until everything up to `sequence`, which is staged, is published or the store is fenced. Whoever
+ * committed it leads or waits himself, and announces the end of each group. */
+static void wait_published(struct store *store, uint64_t sequence)
+{
+    for (;;) {
+        const uint32_t seen = event_now(&store->logged);
+        if (atomic_load_acquire_u64(&store->space.epoch.visible_sequence) >= sequence ||
+            atomic_load_acquire_u32(&store->fenced) != 0)
+            return;
+        event_wait(&store->logged, seen);
+    }
+}
+
 /* ---- Committing ---- */
 
 /* Writer lock held: keeps the log within its limit. May give the lock up for a while. */
@@ -408,7 +421,10 @@ omendb_status store_commit(struct store *store, const struct batch *batch,
     mutex_lock(&store->writer);
     (void)atomic_sub_u32(&store->commits_waiting, 1);
     omendb_status status = stage_and_queue(store, batch, &commit, err);
+    const uint64_t staged = store->next_sequence - 1;
     mutex_unlock(&store->writer);
+    /* What it was refused for may be in the queue still: who reads again is to find it. */
+    if (status == OMENDB_ERR_CONFLICT || status == OMENDB_ERR_EXISTS) wait_published(store, staged);
     if (status == OMENDB_OK && store->path != NULL) status = wait_logged(store, &commit, err);
     counts_free(&commit);
     if (status != OMENDB_OK) return status;

@@ -2,6 +2,7 @@
  * their limits are, and that a call that fails leaves everything as it was. The model that they are
  * compared with is tests/model/transaction_test.c. */
 #include <stdint.h>
+#include <sys/wait.h>
 
 #include "api/handles.h"
 #include "api_help.h"
@@ -399,6 +400,38 @@ static void the_fast_path_sees_own_writes(void)
     OK(omendb_close(db, &err));
 }
 
+static void a_forked_child_changes_nothing(void)
+{
+    omendb *db = open_memory();
+    omendb_collection *docs = make(db, "docs", OMENDB_F32, OMENDB_L2, DIM);
+    omendb_transaction *transaction = begin(db), *none = NULL;
+    omendb_collection *seen = within(transaction, docs);
+    omendb_snapshot *snapshot = NULL;
+    OK(omendb_snapshot_create(db, &snapshot, &err));
+    OK(put_if(seen, 1, "{}", 0, NULL));
+    const pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        FAILS(OMENDB_ERR_MISUSE, omendb_transaction_begin(db, &none, &err));
+        FAILS(OMENDB_ERR_MISUSE, omendb_transaction_commit(transaction, 0, NULL, &err));
+        FAILS(OMENDB_ERR_MISUSE, put_if(seen, 1, "{}", 0, NULL));
+        FAILS(OMENDB_ERR_MISUSE, omendb_snapshot_create(db, &snapshot, &err));
+        omendb_transaction_rollback(transaction);
+        omendb_transaction_destroy(transaction);
+        omendb_snapshot_destroy(snapshot);
+        _exit(0);
+    }
+    int status = -1;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    OK(omendb_transaction_commit(transaction, OMENDB_DURABILITY_DEFAULT, NULL, &err));
+    CHECK(count_of(docs) == 1);
+    omendb_snapshot_destroy(snapshot);
+    omendb_collection_close(seen);
+    omendb_transaction_destroy(transaction);
+    omendb_collection_close(docs);
+    OK(omendb_close(db, &err));
+}
+
 /* ---- No memory ---- */
 
 /* A transaction's life; what fails for want of memory is tried again, and has changed nothing. */
@@ -474,6 +507,7 @@ int main(int argc, char **argv)
         {"is_full_at_its_limit", is_full_at_its_limit},
         {"searches_see_own_writes_over_a_graph", searches_see_own_writes_over_a_graph},
         {"the_fast_path_sees_own_writes", the_fast_path_sees_own_writes},
+        {"a_forked_child_changes_nothing", a_forked_child_changes_nothing},
         {"survives_the_failure_of_every_allocation", survives_the_failure_of_every_allocation},
         {NULL, NULL},
     };

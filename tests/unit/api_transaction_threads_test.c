@@ -54,9 +54,11 @@ static omendb_status write_value(omendb_collection *docs, uint64_t id, int64_t v
 /* By compare-and-set; the first to come inserts. */
 static void increment(uint64_t id)
 {
-    for (;;) {
+    for (uint64_t refused = UINT64_MAX;;) {
         int64_t value = 0;
         const uint64_t version = read_value(counters, id, &value);
+        CHECK(version != refused); /* What was in the way is visible. */
+        refused = version;
         const omendb_status status = write_value(counters, id, value + 1, &version);
         if (status == OMENDB_OK) return;
         CHECK(status == OMENDB_ERR_CONFLICT || (status == OMENDB_ERR_EXISTS && version == 0));
@@ -135,8 +137,8 @@ static void no_update_is_lost(void)
     struct thread writers[WRITERS] = {0}, readers[READERS] = {0};
     uint64_t numbers[WRITERS];
     omendb_options options = OMENDB_OPTIONS_INIT;
-    options.durability = OMENDB_DURABILITY_INTERVAL;
-    options.wal_size_max = 256 << 10; /* Checkpoints while they commit. */
+    options.durability = OMENDB_DURABILITY_FULL; /* The queue is long while a group is synced. */
+    options.wal_size_max = 256 << 10;            /* Checkpoints while they commit. */
     remove_files();
     OK(omendb_open(path, &options, &db, &err));
     OK(omendb_collection_create(db, "counters", NULL, &counters, &err));
@@ -171,10 +173,64 @@ static void no_update_is_lost(void)
     remove_files();
 }
 
+/* ---- A snapshot that is destroyed while others read through it ---- */
+
+static void shared_reader(void *context)
+{
+    omendb_collection *seen = context;
+    for (;;) {
+        omendb_error error;
+        omendb_documents *documents = NULL;
+        const omendb_status status = omendb_collection_find(seen, NULL, &documents, &error);
+        if (status != OMENDB_OK) {
+            CHECK(status == OMENDB_ERR_MISUSE);
+            return;
+        }
+        CHECK(omendb_documents_count(documents) == ACCOUNTS);
+        for (size_t i = 1; i < ACCOUNTS; i++)
+            CHECK(omendb_documents_version(documents, i) == omendb_documents_version(documents, 0));
+        omendb_documents_destroy(documents);
+    }
+}
+
+static void put_all(omendb_collection *docs)
+{
+    uint64_t ids[ACCOUNTS];
+    omendb_rows rows = OMENDB_ROWS_INIT;
+    for (uint64_t i = 0; i < ACCOUNTS; i++) ids[i] = i;
+    rows.count = ACCOUNTS;
+    rows.id_numbers = ids;
+    OK(omendb_collection_upsert(docs, &rows, &err));
+}
+
+static void a_snapshot_ends_politely(void)
+{
+    db = open_memory();
+    OK(omendb_collection_create(db, "left", NULL, &left, &err));
+    put_all(left);
+    for (int round = 0; round < 20; round++) {
+        struct thread readers[3] = {0};
+        omendb_snapshot *snapshot = NULL;
+        omendb_collection *seen = NULL;
+        OK(omendb_snapshot_create(db, &snapshot, &err));
+        OK(omendb_snapshot_collection(snapshot, left, &seen, &err));
+        for (int i = 0; i < 3; i++)
+            OK(thread_start(&readers[i], "reader", shared_reader, seen, &err));
+        for (int i = 0; i < 60; i++) put_all(left); /* In memory commits reclaim. */
+        omendb_snapshot_destroy(snapshot);
+        for (int i = 0; i < 60; i++) put_all(left);
+        for (int i = 0; i < 3; i++) thread_join(&readers[i]);
+        omendb_collection_close(seen);
+    }
+    omendb_collection_close(left);
+    OK(omendb_close(db, &err));
+}
+
 int main(int argc, char **argv)
 {
     static const struct test tests[] = {
         {"no_update_is_lost", no_update_is_lost},
+        {"a_snapshot_ends_politely", a_snapshot_ends_politely},
         {NULL, NULL},
     };
     make_path("transaction-threads");
