@@ -364,6 +364,118 @@ static void searches_see_own_writes_over_a_graph(void)
     }
 }
 
+/* Documents [first, last) in one call, of any type; their bytes follow from id and salt, few enough
+ * values that distances tie and vectors repeat. */
+static void upsert_typed(omendb_collection *docs, omendb_type type, uint32_t dim, uint64_t first,
+                         uint64_t last, uint32_t salt)
+{
+    enum { TYPED_DIM = 32, TYPED_ROWS = 200 };
+    static float floats[TYPED_ROWS][TYPED_DIM];
+    static uint8_t bytes[TYPED_ROWS][TYPED_DIM];
+    static char json[TYPED_ROWS * 16];
+    uint64_t offsets[TYPED_ROWS + 1] = {0};
+    omendb_rows rows = OMENDB_ROWS_INIT;
+    omendb_vectors column = OMENDB_VECTORS_INIT;
+    CHECK(dim <= TYPED_DIM && last - first <= TYPED_ROWS);
+    const bool is_float = type == OMENDB_F32 || type == OMENDB_F16;
+    for (uint64_t i = 0; i < last - first; i++) {
+        const uint64_t id = first + i;
+        for (uint32_t j = 0; j < dim; j++) {
+            const uint32_t value = (uint32_t)(id % 37 * 2654435761u + j * 40503u + salt) >> 7;
+            floats[i][j] = (float)(value % 5) - 1.5f;
+            bytes[i][j] = (uint8_t)(value % 100);
+        }
+        offsets[i + 1] = offsets[i] + (uint64_t)snprintf(json + offsets[i], 16, "{\"n\":%u}",
+                                                         (unsigned)(id % 3));
+        numbers[i] = id;
+    }
+    column.data = is_float ? (const void *)floats : bytes;
+    column.type = is_float ? OMENDB_F32 : type;
+    column.dim = dim;
+    column.row_stride = is_float ? sizeof floats[0] : sizeof bytes[0];
+    rows.count = (size_t)(last - first);
+    rows.id_numbers = numbers;
+    rows.vectors = &column;
+    rows.vectors_count = 1;
+    rows.json = json;
+    rows.json_offsets = offsets;
+    OK(omendb_collection_upsert(docs, &rows, &err));
+}
+
+/* Bit by bit the hits of the same documents when they are committed. */
+static void every_metric_ranks_own_writes_alike(void)
+{
+    static const struct {
+        omendb_type type;
+        omendb_metric metric;
+        uint32_t dim;
+    } fields[] = {{OMENDB_F32, OMENDB_L2, 7}, {OMENDB_F32, OMENDB_COSINE, 5},
+                  {OMENDB_F16, OMENDB_IP, 6}, {OMENDB_F16, OMENDB_COSINE, 8},
+                  {OMENDB_I8, OMENDB_L2, 9},  {OMENDB_U8, OMENDB_COSINE, 4},
+                  {OMENDB_I8, OMENDB_IP, 3},  {OMENDB_BIT, OMENDB_HAMMING, 24}};
+    enum { QUERIES = 9, TYPED_K = 25 };
+    for (size_t f = 0; f < COUNT_OF(fields); f++) {
+        omendb *db = open_memory();
+        omendb_collection *docs = make(db, "docs", fields[f].type, fields[f].metric, fields[f].dim);
+        upsert_typed(docs, fields[f].type, fields[f].dim, 0, 150, 1);
+        omendb_transaction *transaction = begin(db);
+        omendb_collection *seen = within(transaction, docs);
+        upsert_typed(seen, fields[f].type, fields[f].dim, 100, 200, 2);
+        upsert_typed(seen, fields[f].type, fields[f].dim, 140, 170, 1);
+        omendb_hits *hits[2][2] = {{NULL}};
+        for (int committed = 0; committed < 2; committed++) {
+            for (int filtered = 0; filtered < 2; filtered++) {
+                float floats[QUERIES][24];
+                uint8_t bytes[QUERIES][24];
+                omendb_search_params search = OMENDB_SEARCH_PARAMS_INIT;
+                const bool is_float = fields[f].type == OMENDB_F32 || fields[f].type == OMENDB_F16;
+                for (uint32_t q = 0; q < QUERIES; q++) {
+                    for (uint32_t j = 0; j < 24; j++) {
+                        floats[q][j] = (float)((q * 7 + j * 3) % 5) - 1.5f;
+                        bytes[q][j] = (uint8_t)((q * 31 + j * 17) % 90 + 1);
+                    }
+                }
+                search.queries = is_float ? (const void *)floats : bytes;
+                search.row_stride = is_float ? sizeof floats[0] : sizeof bytes[0];
+                search.type = is_float ? OMENDB_F32 : fields[f].type;
+                search.dim = fields[f].dim;
+                search.query_count = QUERIES;
+                search.k = TYPED_K;
+                search.offset = 2;
+                search.threads = 1 + (uint32_t)filtered;
+                if (filtered) {
+                    search.filter = "{\"n\":{\"$ne\":1}}";
+                    search.filter_size = strlen(search.filter);
+                }
+                OK(omendb_collection_search(committed ? docs : seen, &search,
+                                            &hits[committed][filtered], &err));
+            }
+            if (!committed)
+                OK(omendb_transaction_commit(transaction, OMENDB_DURABILITY_DEFAULT, NULL, &err));
+        }
+        for (int filtered = 0; filtered < 2; filtered++) {
+            for (size_t q = 0; q < QUERIES; q++) {
+                CHECK(omendb_hits_count(hits[0][filtered], q) == TYPED_K);
+                CHECK(omendb_hits_count(hits[1][filtered], q) == TYPED_K);
+                for (size_t i = 0; i < TYPED_K; i++) {
+                    omendb_hit own, stored;
+                    omendb_hits_entry(hits[0][filtered], q, i, &own);
+                    omendb_hits_entry(hits[1][filtered], q, i, &stored);
+                    CHECK(own.document.id.number == stored.document.id.number);
+                    CHECK(memcmp(&own.distance, &stored.distance, sizeof own.distance) == 0);
+                    CHECK(memcmp(&own.score, &stored.score, sizeof own.score) == 0);
+                }
+            }
+            omendb_hits_destroy(hits[0][filtered]);
+            omendb_hits_destroy(hits[1][filtered]);
+        }
+        omendb_collection_close(seen);
+        omendb_transaction_destroy(transaction);
+        omendb_collection_close(docs);
+        OK(omendb_close(db, &err));
+    }
+}
+
 static void the_fast_path_sees_own_writes(void)
 {
     omendb *db = open_memory();
@@ -506,6 +618,7 @@ int main(int argc, char **argv)
         {"refuses_what_it_cannot_do", refuses_what_it_cannot_do},
         {"is_full_at_its_limit", is_full_at_its_limit},
         {"searches_see_own_writes_over_a_graph", searches_see_own_writes_over_a_graph},
+        {"every_metric_ranks_own_writes_alike", every_metric_ranks_own_writes_alike},
         {"the_fast_path_sees_own_writes", the_fast_path_sees_own_writes},
         {"a_forked_child_changes_nothing", a_forked_child_changes_nothing},
         {"survives_the_failure_of_every_allocation", survives_the_failure_of_every_allocation},
