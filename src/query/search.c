@@ -38,7 +38,7 @@ struct search_space {
     size_t floats_capacity;
     struct vector_query *asked; /* [slice] */
     size_t asked_capacity;
-    struct flat_hit *hits; /* [slice][k + offset] */
+    struct flat_hit *hits; /* [slice][k_index] */
     size_t hits_capacity;
     uint32_t *found; /* [slice] */
     size_t found_capacity;
@@ -125,12 +125,17 @@ static omendb_status read_params(struct searching *searching, const struct exec 
                     params->row_stride, size);
     searching->k_total = params->k + params->offset;
     searching->stride = (searching->field->size + QUERY_ALIGN - 1u) & ~(size_t)(QUERY_ALIGN - 1);
-    searching->slice = SEARCH_SLICE_HITS / searching->k_total;
+    return OMENDB_OK;
+}
+
+static void choose_slice(struct searching *searching)
+{
+    const omendb_search_params *params = &searching->params;
+    searching->slice = SEARCH_SLICE_HITS / searching->k_index;
     if (searching->slice > SEARCH_SLICE_BYTES / searching->stride)
         searching->slice = SEARCH_SLICE_BYTES / searching->stride;
     if (searching->slice < params->threads) searching->slice = params->threads;
     if (searching->slice > params->query_count) searching->slice = params->query_count;
-    return OMENDB_OK;
 }
 
 /* ---- The filter ---- */
@@ -269,6 +274,7 @@ static omendb_status search_run(struct searching *searching, struct taker taker,
     const size_t query_count = searching->params.query_count;
     const uint32_t offset = searching->params.offset;
     prepare_hiding(searching);
+    choose_slice(searching);
     TRY(prepare_space(searching, err));
     for (size_t first = 0; first < query_count; first += searching->slice) {
         const size_t left = query_count - first;
