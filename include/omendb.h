@@ -5,6 +5,7 @@
  * valid C99 and C++11 and includes nothing but <stddef.h> and <stdint.h>.
  *
  *     omendb -> omendb_collection -> documents { id, JSON, vectors }
+ *       `-----> omendb_snapshot, omendb_transaction -> omendb_collection: the same, seen so
  *
  * Errors     Every call that can fail returns omendb_status: OMENDB_OK (0) or a
  *            negative code. Calls that take `omendb_error *err` last also write a
@@ -15,7 +16,8 @@
  *            *_view are borrowed: each says how long they stay valid. Texts that
  *            a call gives you (char **out) end with omendb_text_destroy().
  * Threads    An `omendb` and an `omendb_collection` may be used from any number of
- *            threads at once; all other handles belong to one thread at a time.
+ *            threads at once, and so may an `omendb_snapshot` and what is seen through it; all
+ *            other handles belong to one thread at a time.
  *            Closing a handle while another thread uses it is a bug of the caller.
  * fork       A child process may not use handles of its parent: MISUSE.
  * Options    Structures that begin with `struct_size` are extended at their end in
@@ -58,10 +60,13 @@ extern "C" {
 #define OMENDB_K_MAX 10000u                /* Hits of one query, offset included. */
 #define OMENDB_EF_MAX 8192u                /* Beam width of a search. */
 #define OMENDB_INDEX_THREADS_MAX 64u
+#define OMENDB_SNAPSHOTS_MAX 1024u /* Snapshots and open transactions of a database: BUSY. */
 
 typedef struct omendb omendb;
 typedef struct omendb_collection omendb_collection;
 typedef struct omendb_batch omendb_batch;
+typedef struct omendb_snapshot omendb_snapshot;
+typedef struct omendb_transaction omendb_transaction;
 typedef struct omendb_hits omendb_hits;
 typedef struct omendb_documents omendb_documents;
 
@@ -81,10 +86,12 @@ enum {
     OMENDB_ERR_DIMENSION = -10,   /* A vector's dimension isn't the field's; nothing was changed. */
     OMENDB_ERR_VALUE = -11,       /* NaN, infinity, zero vector under cosine, bad JSON or UTF-8. */
     OMENDB_ERR_READ_ONLY = -12,   /* The handle or the medium is read-only. */
-    OMENDB_ERR_MISUSE = -13,      /* Used after fork, or after an earlier failure fenced it. */
+    OMENDB_ERR_MISUSE = -13,      /* Used after fork, after its snapshot or transaction ended, or
+                                     after an earlier failure fenced it. */
     OMENDB_ERR_UNSUPPORTED = -14, /* A file of a newer format, or a feature this build lacks. */
     OMENDB_ERR_INTERRUPTED = -15, /* omendb_interrupt() was called. */
-    OMENDB_ERR_TIMEOUT = -16      /* The call's own timeout_ms passed. */
+    OMENDB_ERR_TIMEOUT = -16,     /* The call's own timeout_ms passed. */
+    OMENDB_ERR_CONFLICT = -17     /* Somebody else changed it first; nothing was changed. */
 };
 
 typedef struct omendb_error {
@@ -156,7 +163,7 @@ OMENDB_API OMENDB_NODISCARD omendb_status omendb_open(const char *path,
                                                       omendb_error *err);
 
 /* Writes the final state, removes the log and ends the handle, whatever the status
- * says; close its collections and batches before. Hits and documents stay valid. On an error everything that
+ * says; close its collections, batches, snapshots and transactions before. Hits and documents stay valid. On an error everything that
  * was acknowledged is in file and log and comes back at the next open. */
 OMENDB_API omendb_status omendb_close(omendb *db, omendb_error *err);
 
@@ -314,9 +321,18 @@ typedef struct omendb_vectors {
         (uint32_t)sizeof(omendb_vectors), 0, 0, 0, 0, 0, 0, 0                                      \
     }
 
+/* A document's version is the sequence of the batch that wrote it: it grows with each change of a
+ * document, also by way of a deletion. omendb_documents_version() tells it. */
+#define OMENDB_VERSION_ANY UINT64_MAX       /* As a condition: none. */
+#define OMENDB_VERSION_OWN (UINT64_MAX - 1) /* Written by the transaction that reads it. */
+
+enum { OMENDB_ROWS_IF_ABSENT = 1u /* Insert only: EXISTS when there is such a document. */ };
+
 /* Rows to be written, as borrowed columns. Exactly one of `ids`, `id_numbers`, `id_text`
  * is given. JSON texts are objects; NULL means {} for all. In JSON, {"$binary": "<base64>"}
- * is a byte string; it comes back the same. */
+ * is a byte string; it comes back the same. Conditions are judged when the batch takes its place
+ * in the order of all batches, those of a transaction at the call: either all rows are written, or
+ * none. A row sees those before it. What a call was refused for is visible when it returns. */
 typedef struct omendb_rows {
     uint32_t struct_size;
     uint32_t vectors_count;
@@ -328,16 +344,20 @@ typedef struct omendb_rows {
     const omendb_vectors *vectors; /* [vectors_count] */
     const char *json;              /* Text r is json[json_offsets[r] .. json_offsets[r + 1]). */
     const uint64_t *json_offsets;  /* [count + 1] */
+    const uint64_t *if_versions; /* [count] The version that the row's document must have: CONFLICT;
+                                      0: there must be none (EXISTS). NULL: no conditions. */
+    uint32_t flags;              /* OMENDB_ROWS_IF_ABSENT; not with if_versions. */
+    uint32_t reserved;
 } omendb_rows;
 #define OMENDB_ROWS_INIT                                                                           \
     {                                                                                              \
-        (uint32_t)sizeof(omendb_rows), 0, 0, 0, 0, 0, 0, 0, 0, 0                                   \
+        (uint32_t)sizeof(omendb_rows), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                          \
     }
 
 /* Inserts or replaces documents, all or none of them, and waits until they are durable
  * at the database's level. The same id twice in one batch: the later row wins.
- * Errors: DIMENSION, VALUE (both name row and field), ARGUMENT, FULL, NOMEM: nothing was
- * changed. IO, MISUSE: the handle is fenced for writing, reads go on; reopen to go on. */
+ * Errors: DIMENSION, VALUE (both name row and field), ARGUMENT, FULL, NOMEM, EXISTS and CONFLICT
+ * (a condition of a row): nothing was changed. IO, MISUSE: the handle is fenced for writing, reads go on; reopen to go on. */
 OMENDB_API OMENDB_NODISCARD omendb_status omendb_collection_upsert(omendb_collection *collection,
                                                                    const omendb_rows *rows,
                                                                    omendb_error *err);
@@ -348,6 +368,11 @@ OMENDB_API OMENDB_NODISCARD omendb_status omendb_collection_delete(omendb_collec
                                                                    const omendb_id *ids,
                                                                    size_t count, uint64_t *deleted,
                                                                    omendb_error *err);
+/* Deletes documents that still have the versions given, all or none. ids, versions: [count].
+ * CONFLICT: one has another version, or is gone. */
+OMENDB_API OMENDB_NODISCARD omendb_status
+omendb_collection_delete_if_version(omendb_collection *collection, const omendb_id *ids,
+                                    const uint64_t *versions, size_t count, omendb_error *err);
 /* Deletes every document that matches the filter, in one batch. */
 OMENDB_API OMENDB_NODISCARD omendb_status
 omendb_collection_delete_where(omendb_collection *collection, const char *filter,
@@ -372,6 +397,74 @@ OMENDB_API OMENDB_NODISCARD omendb_status omendb_batch_commit(omendb_batch *batc
                                                               uint64_t *sequence,
                                                               omendb_error *err);
 OMENDB_API void omendb_batch_destroy(omendb_batch *batch);
+
+/* ---- Snapshots ----------------------------------------------------------------- */
+
+/* The documents of all collections as they were at one moment, for as long as it is kept. Writers go
+ * on; what they replace or delete stays in memory and file until no snapshot sees it. At most
+ * OMENDB_SNAPSHOTS_MAX, open transactions included: BUSY. Closing the database ends none: destroy
+ * them before. omendb_stats() tells how many there are and how old the oldest is. Cost: O(1).
+ * Threads: any number; create and destroy from any. */
+OMENDB_API OMENDB_NODISCARD omendb_status omendb_snapshot_create(omendb *db, omendb_snapshot **out,
+                                                                 omendb_error *err);
+/* The newest batch that it shows, in the order of all batches. */
+OMENDB_API uint64_t omendb_snapshot_sequence(const omendb_snapshot *snapshot);
+/* The collection as the snapshot sees it: a handle for everything that reads documents (get, find,
+ * count, search), to be ended by omendb_collection_close(). Writing through it is READ_ONLY; describe
+ * and all that is about indexes speak of now. One made after the snapshot is empty, a dropped one
+ * NOT_FOUND. The first count without a filter visits every document, later ones are O(1). */
+OMENDB_API OMENDB_NODISCARD omendb_status omendb_snapshot_collection(omendb_snapshot *snapshot,
+                                                                     omendb_collection *collection,
+                                                                     omendb_collection **out,
+                                                                     omendb_error *err);
+/* Lets go of what it held; a read that is under way finishes before. Collections seen through it
+ * answer MISUSE from then on. */
+OMENDB_API void omendb_snapshot_destroy(omendb_snapshot *snapshot);
+
+/* ---- Transactions -------------------------------------------------------------- */
+
+/* Reads and writes of any collections that become visible and durable as one batch, or not at all.
+ *
+ *     begin ─ collections seen through it: read, write ─ commit, or rollback
+ *
+ * Isolation is snapshot isolation. Reads (get, find, count, search) see the moment of the beginning
+ * and, in front of it, what the transaction itself has written; nobody else sees that before the
+ * commit. The commit fails with CONFLICT, and changes nothing, if any document that the transaction
+ * wrote or deleted was changed by somebody else since the beginning: of two that write the same
+ * document the first to commit wins. What was only read isn't compared: two transactions that each
+ * read what the other writes may both commit (write skew); who depends on a document that he only
+ * read writes it too.
+ *
+ * Nothing is locked meanwhile: readers and other writers go on, and a transaction that is left open
+ * costs what a snapshot does. At most OMENDB_SNAPSHOTS_MAX, snapshots included: BUSY. What it has
+ * written takes memory, at most OMENDB_BATCH_SIZE_MAX encoded bytes (FULL; rows written again count
+ * again). Searches scan its own vectors. Threads: a transaction and what is seen through it may be
+ * used from any thread; calls take turns. Errors of begin: READ_ONLY, BUSY, NOMEM. */
+OMENDB_API OMENDB_NODISCARD omendb_status omendb_transaction_begin(omendb *db,
+                                                                   omendb_transaction **out,
+                                                                   omendb_error *err);
+/* The newest batch of others that it sees. */
+OMENDB_API uint64_t omendb_transaction_sequence(const omendb_transaction *transaction);
+/* The collection as the transaction sees it: a handle for everything that reads documents and for
+ * upsert, delete, delete_if_version and delete_where, to be ended by omendb_collection_close(). Writes
+ * return at once: their conditions are judged by what the transaction sees, a failed one writes
+ * nothing and leaves the transaction as it was. It can't go into an omendb_batch (ARGUMENT).
+ * Documents that it has written have the version OMENDB_VERSION_OWN. */
+OMENDB_API OMENDB_NODISCARD omendb_status
+omendb_transaction_collection(omendb_transaction *transaction, omendb_collection *collection,
+                              omendb_collection **out, omendb_error *err);
+/* Commits at the given level and ends the transaction; `sequence` (may be NULL) is the place in the
+ * order of all batches, of one without writes the moment that it saw. After an error it is open still:
+ * to be rolled back after CONFLICT and NOT_FOUND (a collection was dropped), or tried again. IO, MISUSE:
+ * the handle is fenced for writing; whether the batch was written, the next open tells. */
+OMENDB_API OMENDB_NODISCARD omendb_status omendb_transaction_commit(omendb_transaction *transaction,
+                                                                    omendb_durability durability,
+                                                                    uint64_t *sequence,
+                                                                    omendb_error *err);
+/* Forgets all that it has written and ends it; nothing happens to one that has ended. */
+OMENDB_API void omendb_transaction_rollback(omendb_transaction *transaction);
+/* Rolls back what hasn't ended. Collections seen through it answer MISUSE after any end. */
+OMENDB_API void omendb_transaction_destroy(omendb_transaction *transaction);
 
 /* ---- Reading ------------------------------------------------------------------- */
 
@@ -430,6 +523,8 @@ OMENDB_API void omendb_documents_entry(const omendb_documents *documents, size_t
  * `type` and `dim` may be NULL. */
 OMENDB_API const void *omendb_documents_vector(const omendb_documents *documents, size_t index,
                                                const char *field, omendb_type *type, uint32_t *dim);
+/* The document's version, for conditions; 0 when there is no such document. */
+OMENDB_API uint64_t omendb_documents_version(const omendb_documents *documents, size_t index);
 OMENDB_API void omendb_documents_destroy(omendb_documents *documents);
 
 typedef struct omendb_search_params {

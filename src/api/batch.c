@@ -3,17 +3,30 @@
 #include "base/alloc.h"
 #include "query/write.h"
 
+/* What was made of the caller's rows: into the transaction, or committed. */
+static omendb_status batch_finish(omendb_collection *collection, const struct batch *batch,
+                                  uint64_t *deleted, omendb_error *err)
+{
+    struct exec exec;
+    if (batch->operation_count == 0) return OMENDB_OK;
+    if (collection->transaction == NULL)
+        return handles_commit(collection->db, batch, OMENDB_DURABILITY_DEFAULT, NULL, err);
+    TRY(handles_enter(collection, &exec, err));
+    const omendb_status status = handles_write(collection, batch, deleted, err);
+    handles_leave(collection);
+    return status;
+}
+
 omendb_status omendb_collection_upsert(omendb_collection *collection, const omendb_rows *rows,
                                        omendb_error *err)
 {
     struct batch batch = {0};
     TRY(handles_check_collection(collection, err));
     TRY(handles_check_pointer(rows, "rows", err));
-    TRY(handles_check_writable(collection->db, err));
+    TRY(handles_check_unpinned(collection, err));
     omendb_status status = write_rows(&batch, collection->db->kernels, collection->collection, rows,
                                       err);
-    if (status == OMENDB_OK && batch.operation_count != 0)
-        status = handles_commit(collection->db, &batch, OMENDB_DURABILITY_DEFAULT, NULL, err);
+    if (status == OMENDB_OK) status = batch_finish(collection, &batch, NULL, err);
     batch_deinit(&batch);
     return status;
 }
@@ -40,13 +53,55 @@ omendb_status omendb_collection_delete(omendb_collection *collection, const omen
 {
     struct batch batch = {0};
     TRY(handles_check_collection(collection, err));
-    TRY(handles_check_writable(collection->db, err));
-    omendb_status status = write_deletes(&batch, collection->collection, ids, count, err);
+    TRY(handles_check_unpinned(collection, err));
+    omendb_status status = write_deletes(&batch, collection->collection, ids, NULL, count, err);
     if (status == OMENDB_OK && count == 0 && deleted != NULL) *deleted = 0;
-    else if (status == OMENDB_OK && count != 0 && deleted != NULL)
+    else if (status == OMENDB_OK && deleted != NULL && collection->transaction == NULL)
         status = delete_counted(collection, &batch, ids, count, deleted, err);
-    else if (status == OMENDB_OK && count != 0)
-        status = handles_commit(collection->db, &batch, OMENDB_DURABILITY_DEFAULT, NULL, err);
+    else if (status == OMENDB_OK) status = batch_finish(collection, &batch, deleted, err);
+    batch_deinit(&batch);
+    return status;
+}
+
+omendb_status omendb_collection_delete_if_version(omendb_collection *collection,
+                                                  const omendb_id *ids, const uint64_t *versions,
+                                                  size_t count, omendb_error *err)
+{
+    struct batch batch = {0};
+    TRY(handles_check_collection(collection, err));
+    if (count != 0) TRY(handles_check_pointer(versions, "versions", err));
+    TRY(handles_check_unpinned(collection, err));
+    omendb_status status = write_deletes(&batch, collection->collection, ids, versions, count, err);
+    if (status == OMENDB_OK) status = batch_finish(collection, &batch, NULL, err);
+    batch_deinit(&batch);
+    return status;
+}
+
+/* In a transaction nobody comes between what it sees and what it deletes. */
+static omendb_status delete_where_seen(omendb_collection *collection, const char *filter,
+                                       size_t filter_size, uint64_t *count, omendb_error *err)
+{
+    struct batch batch = {0};
+    struct exec exec;
+    TRY(handles_enter(collection, &exec, err));
+    omendb_status status = exec_delete_where(&exec, filter, filter_size, &batch, count, err);
+    if (status == OMENDB_OK && *count != 0) status = handles_write(collection, &batch, NULL, err);
+    handles_leave(collection);
+    batch_deinit(&batch);
+    return status;
+}
+
+static omendb_status delete_where_alone(omendb_collection *collection, const char *filter,
+                                        size_t filter_size, uint64_t *count, omendb_error *err)
+{
+    struct batch batch = {0};
+    omendb *db = collection->db;
+    const struct exec exec = handles_exec(collection);
+    TRY(gate_enter(&db->gate, db->store, true, err));
+    omendb_status status = exec_delete_where(&exec, filter, filter_size, &batch, count, err);
+    if (status == OMENDB_OK && *count != 0)
+        status = store_commit(db->store, &batch, OMENDB_DURABILITY_DEFAULT, NULL, err);
+    gate_leave(&db->gate, true);
     batch_deinit(&batch);
     return status;
 }
@@ -55,21 +110,15 @@ omendb_status omendb_collection_delete_where(omendb_collection *collection, cons
                                              size_t filter_size, uint64_t *deleted,
                                              omendb_error *err)
 {
-    struct batch batch = {0};
     uint64_t count = 0;
     TRY(handles_check_collection(collection, err));
     TRY(handles_check_pointer(filter, "filter ({} deletes all)", err));
-    TRY(handles_check_writable(collection->db, err));
-    omendb *db = collection->db;
-    const struct exec exec = handles_exec(collection);
-    TRY(gate_enter(&db->gate, db->store, true, err));
-    omendb_status status = exec_delete_where(&exec, filter, filter_size, &batch, &count, err);
-    if (status == OMENDB_OK && count != 0)
-        status = store_commit(db->store, &batch, OMENDB_DURABILITY_DEFAULT, NULL, err);
-    gate_leave(&db->gate, true);
-    batch_deinit(&batch);
-    if (status == OMENDB_OK && deleted != NULL) *deleted = count;
-    return status;
+    TRY(handles_check_unpinned(collection, err));
+    if (collection->transaction != NULL)
+        TRY(delete_where_seen(collection, filter, filter_size, &count, err));
+    else TRY(delete_where_alone(collection, filter, filter_size, &count, err));
+    if (deleted != NULL) *deleted = count;
+    return OMENDB_OK;
 }
 
 omendb_status omendb_batch_create(omendb *db, omendb_batch **out, omendb_error *err)
@@ -89,8 +138,11 @@ static omendb_status check_pair(const omendb_batch *batch, const omendb_collecti
 {
     TRY(handles_check_pointer(batch, "batch", err));
     TRY(handles_check_collection(collection, err));
-    if (batch->db == collection->db) return OMENDB_OK;
-    return fail(err, OMENDB_ERR_ARGUMENT, "batch and collection belong to different databases");
+    if (batch->db != collection->db)
+        return fail(err, OMENDB_ERR_ARGUMENT, "batch and collection belong to different databases");
+    if (collection->transaction != NULL)
+        return fail(err, OMENDB_ERR_ARGUMENT, "batch: the collection is a transaction's");
+    return handles_check_unpinned(collection, err);
 }
 
 omendb_status omendb_batch_upsert(omendb_batch *batch, omendb_collection *collection,
@@ -105,7 +157,7 @@ omendb_status omendb_batch_delete(omendb_batch *batch, omendb_collection *collec
                                   const omendb_id *ids, size_t count, omendb_error *err)
 {
     TRY(check_pair(batch, collection, err));
-    return write_deletes(&batch->batch, collection->collection, ids, count, err);
+    return write_deletes(&batch->batch, collection->collection, ids, NULL, count, err);
 }
 
 /* An empty batch changes nothing: its place in the order is that of the newest one. */

@@ -45,6 +45,8 @@ void omendb_collection_close(omendb_collection *collection)
     if (collection == NULL || store_usable(collection->db->store, NULL) != OMENDB_OK) return;
     exec_pool_deinit(&collection->pool);
     collection_unpin(collection->collection);
+    handles_release_snapshot(collection->snapshot);
+    handles_release_transaction(collection->transaction);
     alloc_free(collection);
 }
 

@@ -26,8 +26,22 @@ omendb_status handles_check_collection(const omendb_collection *collection, omen
 {
     TRY(handles_check_pointer(collection, "collection", err));
     TRY(store_usable(collection->db->store, err));
+    if (collection->snapshot != NULL && atomic_load_acquire_u32(&collection->snapshot->ended) != 0)
+        return fail(err, OMENDB_ERR_MISUSE, "the snapshot was destroyed");
     if (atomic_load_acquire_u32(&collection->collection->dropped) == 0) return OMENDB_OK;
     return fail(err, OMENDB_ERR_NOT_FOUND, "the collection was dropped");
+}
+
+omendb_status handles_check_unpinned(const omendb_collection *collection, omendb_error *err)
+{
+    if (collection->transaction == NULL) TRY(handles_check_writable(collection->db, err));
+    if (collection->snapshot == NULL) return OMENDB_OK;
+    return fail(err, OMENDB_ERR_READ_ONLY, "a snapshot can't be written");
+}
+
+void handles_release_snapshot(omendb_snapshot *snapshot)
+{
+    if (snapshot != NULL && atomic_sub_u32(&snapshot->references, 1) == 1) alloc_free(snapshot);
 }
 
 omendb_status handles_check_writable(const omendb *db, omendb_error *err)
@@ -52,6 +66,59 @@ omendb_status handles_give_text(struct buffer *buffer, omendb_status status, cha
     }
     *out = (char *)buffer->data;
     return OMENDB_OK;
+}
+
+void handles_release_transaction(omendb_transaction *transaction)
+{
+    if (transaction == NULL || atomic_sub_u32(&transaction->references, 1) != 1) return;
+    mutex_deinit(&transaction->mutex);
+    alloc_free(transaction);
+}
+
+/* A snapshot that is destroyed meanwhile holds its versions until we have left. */
+static omendb_status handles_enter_snapshot(omendb_snapshot *snapshot, omendb_error *err)
+{
+    uint32_t inside = atomic_load_relaxed_u32(&snapshot->inside);
+    while (inside != 0)
+        if (atomic_swap_if_u32(&snapshot->inside, &inside, inside + 1)) return OMENDB_OK;
+    return fail(err, OMENDB_ERR_MISUSE, "the snapshot was destroyed");
+}
+
+void handles_leave_snapshot(omendb_snapshot *snapshot)
+{
+    if (atomic_sub_u32(&snapshot->inside, 1) == 1) store_unpin(snapshot->db->store, &snapshot->pin);
+}
+
+omendb_status handles_enter(omendb_collection *collection, struct exec *out, omendb_error *err)
+{
+    omendb_transaction *transaction = collection->transaction;
+    *out = handles_exec(collection);
+    if (collection->snapshot != NULL) return handles_enter_snapshot(collection->snapshot, err);
+    if (transaction == NULL) return OMENDB_OK;
+    mutex_lock(&transaction->mutex);
+    if (!transaction->ended) return OMENDB_OK;
+    mutex_unlock(&transaction->mutex);
+    return fail(err, OMENDB_ERR_MISUSE, "the transaction has ended");
+}
+
+void handles_leave(omendb_collection *collection)
+{
+    if (collection->transaction != NULL) mutex_unlock(&collection->transaction->mutex);
+    if (collection->snapshot != NULL) handles_leave_snapshot(collection->snapshot);
+}
+
+omendb_status handles_write(omendb_collection *collection, const struct batch *batch,
+                            uint64_t *deleted, omendb_error *err)
+{
+    omendb_transaction *transaction = collection->transaction;
+    struct store *store = collection->db->store;
+    struct snapshot snapshot;
+    TRY(store_enter(store, &snapshot, err));
+    snapshot.sequence = transaction->sequence;
+    const omendb_status status = overlay_write(&transaction->overlay, collection->collection,
+                                               &snapshot, batch, deleted, err);
+    store_leave(&snapshot);
+    return status;
 }
 
 omendb_status handles_commit(omendb *db, const struct batch *batch, omendb_durability durability,

@@ -7,8 +7,11 @@ omendb_status omendb_collection_get(omendb_collection *collection, const omendb_
 {
     TRY(handles_check_collection(collection, err));
     TRY(handles_check_pointer(out, "out", err));
-    const struct exec exec = handles_exec(collection);
-    return exec_get(&exec, ids, count, flags, out, err);
+    struct exec exec;
+    TRY(handles_enter(collection, &exec, err));
+    const omendb_status status = exec_get(&exec, ids, count, flags, out, err);
+    handles_leave(collection);
+    return status;
 }
 
 omendb_status omendb_collection_find(omendb_collection *collection,
@@ -18,8 +21,11 @@ omendb_status omendb_collection_find(omendb_collection *collection,
     const omendb_find_params defaults = OMENDB_FIND_PARAMS_INIT;
     TRY(handles_check_collection(collection, err));
     TRY(handles_check_pointer(out, "out", err));
-    const struct exec exec = handles_exec(collection);
-    return exec_find(&exec, params != NULL ? params : &defaults, out, err);
+    struct exec exec;
+    TRY(handles_enter(collection, &exec, err));
+    const omendb_status status = exec_find(&exec, params != NULL ? params : &defaults, out, err);
+    handles_leave(collection);
+    return status;
 }
 
 omendb_status omendb_collection_count(omendb_collection *collection, const char *filter,
@@ -27,8 +33,11 @@ omendb_status omendb_collection_count(omendb_collection *collection, const char 
 {
     TRY(handles_check_collection(collection, err));
     TRY(handles_check_pointer(out, "out", err));
-    const struct exec exec = handles_exec(collection);
-    return exec_count(&exec, filter, filter_size, out, err);
+    struct exec exec;
+    TRY(handles_enter(collection, &exec, err));
+    const omendb_status status = exec_count(&exec, filter, filter_size, out, err);
+    handles_leave(collection);
+    return status;
 }
 
 omendb_status omendb_collection_search(omendb_collection *collection,
@@ -38,8 +47,11 @@ omendb_status omendb_collection_search(omendb_collection *collection,
     TRY(handles_check_collection(collection, err));
     TRY(handles_check_pointer(params, "params", err));
     TRY(handles_check_pointer(out, "out", err));
-    const struct exec exec = handles_exec(collection);
-    return exec_search(&exec, params, out, err);
+    struct exec exec;
+    TRY(handles_enter(collection, &exec, err));
+    const omendb_status status = exec_search(&exec, params, out, err);
+    handles_leave(collection);
+    return status;
 }
 
 omendb_status omendb_search_vectors(omendb_collection *collection,
@@ -51,6 +63,9 @@ omendb_status omendb_search_vectors(omendb_collection *collection,
     TRY(handles_check_pointer(ids, "ids", err));
     TRY(handles_check_pointer(scores, "scores", err));
     TRY(handles_check_pointer(found, "found", err));
-    const struct exec exec = handles_exec(collection);
-    return exec_search_numbers(&exec, params, ids, NULL, scores, found, err);
+    struct exec exec;
+    TRY(handles_enter(collection, &exec, err));
+    const omendb_status status = exec_search_numbers(&exec, params, ids, NULL, scores, found, err);
+    handles_leave(collection);
+    return status;
 }

@@ -46,6 +46,12 @@ const void *omendb_documents_vector(const omendb_documents *documents, size_t in
     return NULL;
 }
 
+uint64_t omendb_documents_version(const omendb_documents *documents, size_t index)
+{
+    if (documents == NULL || index >= documents->count) return 0;
+    return documents->result->entries[documents->first + index].version;
+}
+
 void omendb_documents_destroy(omendb_documents *documents)
 {
     result_destroy_documents(documents);

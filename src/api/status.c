@@ -37,6 +37,8 @@ const char *omendb_status_name(omendb_status status)
         return "INTERRUPTED";
     case OMENDB_ERR_TIMEOUT:
         return "TIMEOUT";
+    case OMENDB_ERR_CONFLICT:
+        return "CONFLICT";
     default:
         return "UNKNOWN";
     }

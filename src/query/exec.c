@@ -30,6 +30,54 @@ static omendb_status visit_slots(const struct run *run,
     return OMENDB_OK;
 }
 
+/* And for every document that the run sees: those slots that aren't hidden (own NULL), then the
+ * transaction's own documents (slot SLOT_NONE). */
+struct visiting {
+    const struct run *run;
+    omendb_status (*each)(void *context, uint32_t slot, const struct operation *own,
+                          omendb_error *err);
+    void *context;
+};
+
+static omendb_status visit_unhidden(void *context, uint32_t slot, omendb_error *err)
+{
+    const struct visiting *visiting = context;
+    if (run_hides(visiting->run, slot)) return OMENDB_OK;
+    return visiting->each(visiting->context, slot, NULL, err);
+}
+
+static omendb_status visit_documents(const struct run *run,
+                                     omendb_status (*each)(void *context, uint32_t slot,
+                                                           const struct operation *own,
+                                                           omendb_error *err),
+                                     void *context, omendb_error *err)
+{
+    struct visiting visiting = {.run = run, .each = each, .context = context};
+    TRY(visit_slots(run, visit_unhidden, &visiting, err));
+    for (size_t i = 0; run->own != NULL && i < run->own->count; i++) {
+        const struct operation *own = run_own(run, i);
+        if (i % EXEC_STRIDE == 0) TRY(run_check(run, err));
+        if (own != NULL) TRY(each(context, SLOT_NONE, own, err));
+    }
+    return OMENDB_OK;
+}
+
+static omendb_status document_id(const struct run *run, uint32_t slot, const struct operation *own,
+                                 struct id_view *out, omendb_error *err)
+{
+    if (own == NULL) return collection_slot_id(run->exec->collection, slot, out, err);
+    *out = operation_id(own);
+    return OMENDB_OK;
+}
+
+static omendb_status document_passes(const struct run *run, uint32_t slot,
+                                     const struct operation *own, bool *out, omendb_error *err)
+{
+    if (own == NULL) return run_passes(run, &run->workspace->scratch, slot, out, err);
+    *out = run_passes_own(run, own);
+    return OMENDB_OK;
+}
+
 /* ---- By id ---- */
 
 static omendb_status get_one(const struct run *run, const omendb_id *id, struct result *result,
@@ -38,7 +86,13 @@ static omendb_status get_one(const struct run *run, const omendb_id *id, struct 
     struct id_view view;
     uint32_t slot = SLOT_NONE;
     TRY(write_check_id(id, &view, err));
-    TRY(collection_find(run->exec->collection, &view, run->snapshot.sequence, &slot, err));
+    const struct operation *own = run->own != NULL
+                                      ? overlay_find(run->exec->view->overlay, run->own, &view)
+                                      : NULL;
+    if (own != NULL && own->type == OPERATION_UPSERT)
+        return result_add_own(result, run->exec->collection->schema, own, err);
+    if (own == NULL)
+        TRY(collection_find(run->exec->collection, &view, run->snapshot.sequence, &slot, err));
     if (slot == SLOT_NONE) return result_add_missing(result, &view, err);
     return result_add(result, run->exec->collection, slot, &view, &run->workspace->scratch, err);
 }
@@ -125,18 +179,19 @@ static void sift_down(struct found_document *heap, size_t count, size_t at)
     }
 }
 
-static omendb_status find_visit(void *context, uint32_t slot, omendb_error *err)
+static omendb_status find_visit(void *context, uint32_t slot, const struct operation *own,
+                                omendb_error *err)
 {
     struct finding *finding = context;
     struct workspace *workspace = finding->workspace;
-    struct found_document document = {.slot = slot};
+    struct found_document document = {.slot = slot, .own = own};
     bool passes = false;
-    TRY(collection_slot_id(finding->run->exec->collection, slot, &document.id, err));
+    TRY(document_id(finding->run, slot, own, &document.id, err));
     if (finding->after != NULL && id_view_compare(&document.id, finding->after) <= 0)
         return OMENDB_OK;
     const bool full = finding->count == finding->limit;
     if (full && id_view_compare(&document.id, &workspace->documents[0].id) > 0) return OMENDB_OK;
-    TRY(run_passes(finding->run, &workspace->scratch, slot, &passes, err));
+    TRY(document_passes(finding->run, slot, own, &passes, err));
     if (!passes) return OMENDB_OK;
     if (full) {
         workspace->documents[0] = document;
@@ -162,13 +217,18 @@ static int documents_compare(const void *a, const void *b)
 static omendb_status find_run(struct finding *finding, struct result *result, omendb_error *err)
 {
     struct found_document **documents = &finding->workspace->documents;
-    TRY(visit_slots(finding->run, find_visit, finding, err));
+    const struct exec *exec = finding->run->exec;
+    TRY(visit_documents(finding->run, find_visit, finding, err));
     if (finding->count > 1)
         qsort(*documents, finding->count, sizeof **documents, documents_compare);
     for (size_t i = 0; i < finding->count; i++) {
         if (i % EXEC_STRIDE == 0) TRY(run_check(finding->run, err));
-        TRY(result_add(result, finding->run->exec->collection, (*documents)[i].slot,
-                       &(*documents)[i].id, &finding->workspace->scratch, err));
+        const struct found_document *document = &(*documents)[i];
+        if (document->own != NULL)
+            TRY(result_add_own(result, exec->collection->schema, document->own, err));
+        else
+            TRY(result_add(result, exec->collection, document->slot, &document->id,
+                           &finding->workspace->scratch, err));
     }
     return OMENDB_OK;
 }
@@ -213,19 +273,41 @@ struct counting {
     uint64_t count;
 };
 
-static omendb_status count_visit(void *context, uint32_t slot, omendb_error *err)
+static omendb_status count_visit(void *context, uint32_t slot, const struct operation *own,
+                                 omendb_error *err)
 {
     struct counting *counting = context;
     struct collection *collection = counting->run->exec->collection;
     struct id_view id;
     bool passes = false;
-    TRY(run_passes(counting->run, &counting->run->workspace->scratch, slot, &passes, err));
+    TRY(document_passes(counting->run, slot, own, &passes, err));
     if (!passes) return OMENDB_OK;
     counting->count++;
     if (counting->batch == NULL) return OMENDB_OK;
-    TRY(collection_slot_id(collection, slot, &id, err));
+    TRY(document_id(counting->run, slot, own, &id, err));
     return batch_add(counting->batch, OPERATION_DELETE, collection->id, id.text_view, id.size,
                      id.number, NULL, 0, err);
+}
+
+static omendb_status count_slot(void *context, uint32_t slot, omendb_error *err)
+{
+    (void)slot, (void)err;
+    ++*(uint64_t *)context;
+    return OMENDB_OK;
+}
+
+/* Of a view: its snapshot is counted by a visit, once. Whoever does it, counts the same. */
+static omendb_status count_view(const struct run *run, uint64_t *out, omendb_error *err)
+{
+    const struct exec_view *view = run->exec->view;
+    uint64_t count = atomic_load_relaxed_u64(view->counted);
+    if (count == EXEC_NOT_COUNTED) {
+        count = 0;
+        TRY(visit_slots(run, count_slot, &count, err));
+        atomic_store_relaxed_u64(view->counted, count);
+    }
+    *out = run->own != NULL ? count - run->own->hidden + run->own->own : count;
+    return OMENDB_OK;
 }
 
 static omendb_status count_all(const struct exec *exec, const char *filter, size_t filter_size,
@@ -234,9 +316,11 @@ static omendb_status count_all(const struct exec *exec, const char *filter, size
     struct run run;
     struct counting counting = {.run = &run, .batch = batch};
     omendb_status status = run_begin(&run, exec, filter, filter_size, 0, err);
-    if (status == OMENDB_OK && batch == NULL && !run.filtered)
+    if (status == OMENDB_OK && batch == NULL && !run.filtered && exec->view != NULL)
+        status = count_view(&run, &counting.count, err);
+    else if (status == OMENDB_OK && batch == NULL && !run.filtered)
         counting.count = atomic_load_acquire_u64(&exec->collection->published_count);
-    else if (status == OMENDB_OK) status = visit_slots(&run, count_visit, &counting, err);
+    else if (status == OMENDB_OK) status = visit_documents(&run, count_visit, &counting, err);
     run_end(&run);
     if (status == OMENDB_OK) *out = counting.count;
     return status;

@@ -4,7 +4,8 @@
  *            ─▶ slots visited or index asked ─▶ hits copied into a result ─▶ snapshot left
  *
  * What holds
- *   1. Everything a query sees is the state at one sequence.
+ *   1. Everything a query sees is the state at one sequence: the newest, or a view's; with a
+ *      transaction's own documents in front of it (overlay.h).
  *   2. A filter is asked of documents, never of an index alone: no hit fails it, no page is short.
  *   3. Long loops look every EXEC_STRIDE steps whether omendb_interrupt() was called (INTERRUPTED)
  *      or timeout_ms passed (TIMEOUT).
@@ -18,6 +19,7 @@
 #define QUERY_EXEC_H
 
 #include "base/atomics.h"
+#include "query/overlay.h"
 #include "query/result.h"
 #include "simd/kernels.h"
 #include "store/store.h"
@@ -31,12 +33,21 @@ struct exec_pool {
     atomic_pointer workspaces[EXEC_POOL_SIZE]; /* struct workspace, or NULL */
 };
 
+/* Another state than the newest. */
+struct exec_view {
+    uint64_t sequence;             /* Pinned: store_pin(). */
+    atomic_u64 *counted;           /* Documents visible at it, or EXEC_NOT_COUNTED yet. */
+    const struct overlay *overlay; /* What stands in front of it, or NULL. */
+};
+#define EXEC_NOT_COUNTED UINT64_MAX
+
 /* Who asks. */
 struct exec {
     struct store *store;
     struct collection *collection;
     const struct kernels *kernels;
     struct exec_pool *pool;
+    const struct exec_view *view; /* NULL: the newest state. */
 };
 
 void exec_pool_deinit(struct exec_pool *pool); /* {0} is an empty one. */

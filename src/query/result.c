@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "doc/json.h"
+#include "store/batch.h"
 
 omendb_status result_init(struct result *result, const struct schema *schema, uint32_t flags,
                           omendb_error *err)
@@ -52,13 +53,10 @@ static omendb_status entry_add(struct result *result, const struct id_view *id, 
     return OMENDB_OK;
 }
 
-static omendb_status json_add(struct result *result, struct collection *collection, uint32_t slot,
-                              struct buffer *scratch, omendb_error *err)
+static omendb_status json_add(struct result *result, const uint8_t *document, uint32_t size,
+                              omendb_error *err)
 {
     struct result_entry *entry = &result->entries[result->count - 1];
-    const uint8_t *document = NULL;
-    uint32_t size = 0;
-    TRY(collection_document(collection, slot, scratch, &document, &size, err));
     entry->json_offset = result->text.size;
     TRY(document_to_json(document, size, &result->text, err));
     entry->json_size = (uint32_t)(result->text.size - entry->json_offset);
@@ -66,30 +64,58 @@ static omendb_status json_add(struct result *result, struct collection *collecti
     return buffer_append_zeros(&result->text, 1, err);
 }
 
-static omendb_status vector_add(struct result *result, struct collection *collection,
-                                uint32_t field, uint32_t slot, omendb_error *err)
+/* vector: NULL = the document has none. */
+static omendb_status vector_add(struct result *result, const void *vector, size_t size,
+                                omendb_error *err)
 {
-    uint32_t node = SLOT_NONE;
-    const void *vector = NULL;
-    TRY(collection_slot_node(collection, field, slot, &node, err));
-    if (node == SLOT_NONE) return buffer_append_le64(&result->places, RESULT_NO_VECTOR, err);
-    TRY(collection_vector(collection, field, node, &vector, err));
+    if (vector == NULL) return buffer_append_le64(&result->places, RESULT_NO_VECTOR, err);
     TRY(buffer_append_le64(&result->places, result->vectors.size, err));
-    const size_t size = collection->schema->vectors[field].size;
     TRY(buffer_append(&result->vectors, vector, size, err));
     return buffer_append_zeros(
         &result->vectors, (RESULT_VECTOR_ALIGN - size % RESULT_VECTOR_ALIGN) % RESULT_VECTOR_ALIGN,
         err);
 }
 
+static omendb_status slot_vector_add(struct result *result, struct collection *collection,
+                                     uint32_t field, uint32_t slot, omendb_error *err)
+{
+    uint32_t node = SLOT_NONE;
+    const void *vector = NULL;
+    TRY(collection_slot_node(collection, field, slot, &node, err));
+    if (node != SLOT_NONE) TRY(collection_vector(collection, field, node, &vector, err));
+    return vector_add(result, vector, collection->schema->vectors[field].size, err);
+}
+
 omendb_status result_add(struct result *result, struct collection *collection, uint32_t slot,
                          const struct id_view *id, struct buffer *scratch, omendb_error *err)
 {
     TRY(entry_add(result, id, true, err));
-    if ((result->flags & OMENDB_WITH_DOCUMENTS) != 0)
-        TRY(json_add(result, collection, slot, scratch, err));
+    TRY(collection_slot_version(collection, slot, &result->entries[result->count - 1].version,
+                                err));
+    if ((result->flags & OMENDB_WITH_DOCUMENTS) != 0) {
+        const uint8_t *document = NULL;
+        uint32_t size = 0;
+        TRY(collection_document(collection, slot, scratch, &document, &size, err));
+        TRY(json_add(result, document, size, err));
+    }
     for (uint32_t i = 0; i < result->fields_count; i++)
-        TRY(vector_add(result, collection, i, slot, err));
+        TRY(slot_vector_add(result, collection, i, slot, err));
+    return OMENDB_OK;
+}
+
+omendb_status result_add_own(struct result *result, const struct schema *schema,
+                             const struct operation *own, omendb_error *err)
+{
+    const struct id_view id = operation_id(own);
+    TRY(entry_add(result, &id, true, err));
+    result->entries[result->count - 1].version = OMENDB_VERSION_OWN;
+    if ((result->flags & OMENDB_WITH_DOCUMENTS) != 0)
+        TRY(json_add(result, operation_document(own), own->document_size, err));
+    for (uint32_t i = 0; i < result->fields_count; i++) {
+        const struct operation_vector *vector = operation_vector_find(own, i);
+        TRY(vector_add(result, vector != NULL ? operation_vector_bytes(vector) : NULL,
+                       schema->vectors[i].size, err));
+    }
     return OMENDB_OK;
 }
 

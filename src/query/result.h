@@ -30,6 +30,7 @@ struct result_entry {
     uint64_t id_number;
     uint64_t id_offset; /* Into text. */
     uint64_t json_offset;
+    uint64_t version; /* 0: not found. */
     uint32_t id_size; /* 0: the id is id_number. */
     uint32_t json_size;
     bool found;
@@ -79,6 +80,10 @@ void result_deinit(struct result *result); /* {0} is allowed. */
  * for documents that span blocks. NOMEM, CORRUPT, IO; the result is then good for deinit only. */
 omendb_status result_add(struct result *result, struct collection *collection, uint32_t slot,
                          const struct id_view *id, struct buffer *scratch, omendb_error *err);
+
+/* Adds a document that a transaction has written, as its version OMENDB_VERSION_OWN. NOMEM. */
+omendb_status result_add_own(struct result *result, const struct schema *schema,
+                             const struct operation *own, omendb_error *err);
 
 /* Adds the answer "there is no such document". */
 omendb_status result_add_missing(struct result *result, const struct id_view *id,

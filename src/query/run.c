@@ -63,6 +63,10 @@ omendb_status run_begin(struct run *run, const struct exec *exec, const char *fi
     }
     TRY(store_enter(exec->store, &run->snapshot, err));
     run->inside = true;
+    /* Inside, memory stays; that the versions of that moment do is the pin's doing. */
+    if (exec->view != NULL) run->snapshot.sequence = exec->view->sequence;
+    if (exec->view != NULL && exec->view->overlay != NULL)
+        run->own = overlay_part_of(exec->view->overlay, exec->collection->id);
     return OMENDB_OK;
 }
 
@@ -81,6 +85,18 @@ omendb_status run_check(const struct run *run, omendb_error *err)
     if (run->deadline_ns != 0 && store_clock_ns(run->exec->store) >= run->deadline_ns)
         return fail(err, OMENDB_ERR_TIMEOUT, "timeout_ms passed");
     return OMENDB_OK;
+}
+
+const struct operation *run_own(const struct run *run, size_t entry)
+{
+    const struct operation *own = overlay_operation(run->exec->view->overlay, run->own, entry);
+    return own->type == OPERATION_UPSERT ? own : NULL;
+}
+
+bool run_passes_own(const struct run *run, const struct operation *own)
+{
+    return !run->filtered ||
+           filter_matches(&run->workspace->filter, operation_document(own), own->document_size);
 }
 
 omendb_status run_passes(const struct run *run, struct buffer *scratch, uint32_t slot, bool *out,

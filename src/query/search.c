@@ -12,6 +12,7 @@
 
 #include "base/alloc.h"
 #include "query/explain.h"
+#include "query/overlay_search.h"
 #include "query/params.h"
 #include "query/run.h"
 #include "query/vectors.h"
@@ -37,12 +38,13 @@ struct search_space {
     size_t floats_capacity;
     struct vector_query *asked; /* [slice] */
     size_t asked_capacity;
-    struct flat_hit *hits; /* [slice][k + offset] */
+    struct flat_hit *hits; /* [slice][k_index] */
     size_t hits_capacity;
     uint32_t *found; /* [slice] */
     size_t found_capacity;
     atomic_u8 *verdicts; /* [verdicts_count], enum verdict. Any thread of the search; relaxed. */
     size_t verdicts_capacity;
+    struct overlay_search own; /* Of transactions. */
     struct vector_workspace workspaces[SEARCH_THREADS_MAX];
 };
 
@@ -53,6 +55,8 @@ struct searching {
     uint32_t field_index;
     omendb_search_params params; /* Defaults filled in. */
     uint32_t k_total;            /* k + offset */
+    uint32_t k_index;            /* Asked of the index: hidden documents may be among them. */
+    bool asked_passes;           /* The index asks about each document. */
     size_t stride;               /* Bytes between converted queries. */
     size_t slice;                /* Queries that go to the index at once. */
     uint32_t verdicts_count;     /* 0: verdicts aren't kept. */
@@ -75,6 +79,7 @@ static void search_space_destroy(struct search_space *space)
     alloc_free(space->hits);
     alloc_free(space->found);
     alloc_free(space->verdicts);
+    overlay_search_deinit(&space->own);
     for (uint32_t i = 0; i < SEARCH_THREADS_MAX; i++)
         vector_workspace_deinit(&space->workspaces[i]);
     alloc_free(space);
@@ -120,12 +125,17 @@ static omendb_status read_params(struct searching *searching, const struct exec 
                     params->row_stride, size);
     searching->k_total = params->k + params->offset;
     searching->stride = (searching->field->size + QUERY_ALIGN - 1u) & ~(size_t)(QUERY_ALIGN - 1);
-    searching->slice = SEARCH_SLICE_HITS / searching->k_total;
+    return OMENDB_OK;
+}
+
+static void choose_slice(struct searching *searching)
+{
+    const omendb_search_params *params = &searching->params;
+    searching->slice = SEARCH_SLICE_HITS / searching->k_index;
     if (searching->slice > SEARCH_SLICE_BYTES / searching->stride)
         searching->slice = SEARCH_SLICE_BYTES / searching->stride;
     if (searching->slice < params->threads) searching->slice = params->threads;
     if (searching->slice > params->query_count) searching->slice = params->query_count;
-    return OMENDB_OK;
 }
 
 /* ---- The filter ---- */
@@ -138,6 +148,10 @@ static omendb_status ask_filter(const struct searching *searching, uint32_t slot
     struct buffer own = {0};
     struct buffer *scratch = searching->params.threads == 1 ? &searching->run.workspace->scratch
                                                             : &own;
+    if (run_hides(&searching->run, slot)) {
+        *out = false;
+        return OMENDB_OK;
+    }
     const omendb_status status = run_passes(&searching->run, scratch, slot, out, err);
     buffer_deinit(&own);
     return status;
@@ -171,6 +185,18 @@ static omendb_status search_no_memory(omendb_error *err)
     return fail(err, OMENDB_ERR_NOMEM, "out of memory: search");
 }
 
+/* How the index leaves out what a transaction hides: it gives more hits and they are taken out, which
+ * leaves the choice of a walk; or it asks, when there is a filter anyway or they are many. */
+static void prepare_hiding(struct searching *searching)
+{
+    const uint64_t hidden = searching->run.own != NULL ? searching->run.own->hidden : 0;
+    const bool few = hidden <= OVERLAY_SEARCH_HIDDEN_MAX &&
+                     searching->k_total + hidden <= OMENDB_K_MAX;
+    searching->asked_passes = searching->run.filtered || !few;
+    searching->k_index = searching->k_total;
+    if (!searching->asked_passes) searching->k_index += (uint32_t)hidden;
+}
+
 static omendb_status prepare_space(struct searching *searching, omendb_error *err)
 {
     const size_t slice = searching->slice;
@@ -185,12 +211,14 @@ static omendb_status prepare_space(struct searching *searching, omendb_error *er
         !alloc_grow(&space->floats, &space->floats_capacity, searching->field->dim,
                     sizeof *space->floats) ||
         !alloc_grow(&space->asked, &space->asked_capacity, slice, sizeof *space->asked) ||
-        !alloc_grow(&space->hits, &space->hits_capacity, slice * searching->k_total,
+        !alloc_grow(&space->hits, &space->hits_capacity, slice * searching->k_index,
                     sizeof *space->hits) ||
         !alloc_grow(&space->found, &space->found_capacity, slice, sizeof *space->found))
         return search_no_memory(err);
     searching->space = space;
-    if (!searching->run.filtered || searching->params.query_count == 1) return OMENDB_OK;
+    if (searching->run.own != NULL)
+        TRY(overlay_search_begin(&space->own, &searching->run, searching->field_index, err));
+    if (!searching->asked_passes || searching->params.query_count == 1) return OMENDB_OK;
     const uint32_t slots = atomic_load_acquire_u32(&searching->run.exec->collection->slot_count);
     if (!alloc_grow(&space->verdicts, &space->verdicts_capacity, slots, sizeof *space->verdicts))
         return search_no_memory(err);
@@ -222,10 +250,10 @@ static omendb_status search_slice(struct searching *searching, size_t first, uin
         space->asked[i] = (struct vector_query){
             .flat = {.collection = searching->run.exec->collection,
                      .field = searching->field_index,
-                     .k = searching->k_total,
+                     .k = searching->k_index,
                      .vector = vector,
                      .sequence = searching->run.snapshot.sequence,
-                     .passes = searching->run.filtered ? search_passes : NULL,
+                     .passes = searching->asked_passes ? search_passes : NULL,
                      .passes_context = searching,
                      .interrupted = search_interrupted,
                      .interrupted_context = searching},
@@ -245,6 +273,8 @@ static omendb_status search_run(struct searching *searching, struct taker taker,
 {
     const size_t query_count = searching->params.query_count;
     const uint32_t offset = searching->params.offset;
+    prepare_hiding(searching);
+    choose_slice(searching);
     TRY(prepare_space(searching, err));
     for (size_t first = 0; first < query_count; first += searching->slice) {
         const size_t left = query_count - first;
@@ -252,10 +282,16 @@ static omendb_status search_run(struct searching *searching, struct taker taker,
         TRY(run_check(&searching->run, err));
         TRY(search_slice(searching, first, count, err));
         for (uint32_t i = 0; i < count; i++) {
-            const uint32_t found = searching->space->found[i];
-            const struct flat_hit *hits = searching->space->hits + (size_t)i * searching->k_total +
-                                          offset;
-            TRY(taker.take(taker.context, searching, first + i, hits,
+            uint32_t found = searching->space->found[i];
+            const struct flat_hit *hits = searching->space->hits + (size_t)i * searching->k_index;
+            if (searching->run.own != NULL) {
+                struct overlay_search *own = &searching->space->own;
+                TRY(overlay_search_merge(own, &searching->run, searching->field_index,
+                                         searching->space->queries + i * searching->stride,
+                                         searching->k_total, hits, found, &found, err));
+                hits = own->merged;
+            }
+            TRY(taker.take(taker.context, searching, first + i, hits + offset,
                            found > offset ? found - offset : 0, err));
         }
     }
@@ -274,19 +310,37 @@ static float search_score(const struct searching *searching, const struct flat_h
 
 /* ---- Into a result ---- */
 
+static omendb_status search_hit_id(const struct searching *searching, const struct flat_hit *hit,
+                                   struct id_view *out, omendb_error *err)
+{
+    if (hit->slot != SLOT_NONE)
+        return collection_slot_id(searching->run.exec->collection, hit->slot, out, err);
+    *out = operation_id(run_own(&searching->run, hit->node));
+    return OMENDB_OK;
+}
+
+static omendb_status search_add(omendb_hits *out, const struct searching *searching,
+                                const struct flat_hit *hit, omendb_error *err)
+{
+    struct collection *collection = searching->run.exec->collection;
+    struct id_view id;
+    if (hit->slot == SLOT_NONE)
+        return result_add_own(&out->result, collection->schema, run_own(&searching->run, hit->node),
+                              err);
+    TRY(collection_slot_id(collection, hit->slot, &id, err));
+    return result_add(&out->result, collection, hit->slot, &id, &searching->run.workspace->scratch,
+                      err);
+}
+
 static omendb_status take_into_result(void *context, const struct searching *searching,
                                       size_t query, const struct flat_hit *hits, uint32_t count,
                                       omendb_error *err)
 {
     omendb_hits *out = context;
-    struct collection *collection = searching->run.exec->collection;
     omendb_documents *view = &out->views[query];
     view->first = out->result.count;
     for (uint32_t i = 0; i < count; i++) {
-        struct id_view id;
-        TRY(collection_slot_id(collection, hits[i].slot, &id, err));
-        TRY(result_add(&out->result, collection, hits[i].slot, &id,
-                       &searching->run.workspace->scratch, err));
+        TRY(search_add(out, searching, &hits[i], err));
         out->distances[query * out->k + i] = search_report(searching, &hits[i]);
         out->scores[query * out->k + i] = search_score(searching, &hits[i]);
     }
@@ -348,7 +402,7 @@ static omendb_status take_into_columns(void *context, const struct searching *se
     const size_t first = query * searching->params.k;
     for (uint32_t i = 0; i < count; i++) {
         struct id_view id;
-        TRY(collection_slot_id(searching->run.exec->collection, hits[i].slot, &id, err));
+        TRY(search_hit_id(searching, &hits[i], &id, err));
         if (id.text_view != NULL)
             return fail(err, OMENDB_ERR_ARGUMENT,
                         "search: a hit has the string id \"%.*s\": use omendb_collection_search()",

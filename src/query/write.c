@@ -73,6 +73,11 @@ static omendb_status rows_check(const omendb_rows *rows, omendb_error *err)
     if (rows->vectors_count != 0 && rows->vectors == NULL)
         return fail(err, OMENDB_ERR_ARGUMENT, "rows: vectors is NULL, vectors_count is %u",
                     rows->vectors_count);
+    TRY(params_check_flags(rows->flags, OMENDB_ROWS_IF_ABSENT, "rows", err));
+    if (rows->reserved != 0) return fail(err, OMENDB_ERR_ARGUMENT, "rows: reserved must be 0");
+    if (rows->flags != 0 && rows->if_versions != NULL)
+        return fail(err, OMENDB_ERR_ARGUMENT,
+                    "rows: IF_ABSENT and if_versions contradict each other");
     if (rows->vectors_count > OMENDB_VECTOR_FIELDS_MAX)
         return fail(err, OMENDB_ERR_ARGUMENT, "rows: more than %u vector columns",
                     OMENDB_VECTOR_FIELDS_MAX);
@@ -151,6 +156,10 @@ static omendb_status row_add(struct rows_writer *writer, size_t row, omendb_erro
     TRY(row_document(writer, row, err));
     TRY(batch_add(writer->batch, OPERATION_UPSERT, writer->collection->id, id.text_view, id.size,
                   id.number, writer->document.data, (uint32_t)writer->document.size, err));
+    if ((writer->rows.flags & OMENDB_ROWS_IF_ABSENT) != 0)
+        TRY(batch_add_condition(writer->batch, VERSION_MISSING, err));
+    if (writer->rows.if_versions != NULL && writer->rows.if_versions[row] != OMENDB_VERSION_ANY)
+        TRY(batch_add_condition(writer->batch, writer->rows.if_versions[row], err));
     for (uint32_t i = 0; i < writer->columns_count; i++) {
         const struct column *column = &writer->columns[i];
         const struct schema_vector *field = &writer->collection->schema->vectors[column->field];
@@ -186,7 +195,8 @@ omendb_status write_rows(struct batch *batch, const struct kernels *kernels,
 }
 
 omendb_status write_deletes(struct batch *batch, const struct collection *collection,
-                            const omendb_id *ids, size_t count, omendb_error *err)
+                            const omendb_id *ids, const uint64_t *versions, size_t count,
+                            omendb_error *err)
 {
     const struct batch_mark mark = batch_mark(batch);
     omendb_status status = OMENDB_OK;
@@ -197,6 +207,8 @@ omendb_status write_deletes(struct batch *batch, const struct collection *collec
         if (status == OMENDB_OK)
             status = batch_add(batch, OPERATION_DELETE, collection->id, id.text_view, id.size,
                                id.number, NULL, 0, err);
+        if (status == OMENDB_OK && versions != NULL && versions[i] != OMENDB_VERSION_ANY)
+            status = batch_add_condition(batch, versions[i], err);
         if (status != OMENDB_OK) (void)fail_within(err, status, "delete: id %zu", i);
     }
     if (status != OMENDB_OK) batch_return(batch, mark);

@@ -21,8 +21,9 @@ omendb_status write_rows(struct batch *batch, const struct kernels *kernels,
                          const struct collection *collection, const omendb_rows *rows,
                          omendb_error *err);
 
-/* Adds a delete for each id. ids: [count] */
+/* Adds a delete for each id. ids, versions: [count]; versions: conditions, may be NULL. */
 omendb_status write_deletes(struct batch *batch, const struct collection *collection,
-                            const omendb_id *ids, size_t count, omendb_error *err);
+                            const omendb_id *ids, const uint64_t *versions, size_t count,
+                            omendb_error *err);
 
 #endif /* QUERY_WRITE_H */

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/alloc.h"
+
 enum { OPERATION_ALIGN = 8 };
 
 static size_t padded(size_t size)
@@ -11,7 +13,10 @@ static size_t padded(size_t size)
 
 struct batch_mark batch_mark(const struct batch *batch)
 {
-    return (struct batch_mark){batch->bytes.size, batch->operation_count, batch->operation_at};
+    return (struct batch_mark){.size = batch->bytes.size,
+                               .condition_count = batch->condition_count,
+                               .operation_count = batch->operation_count,
+                               .operation_at = batch->operation_at};
 }
 
 void batch_return(struct batch *batch, struct batch_mark mark)
@@ -19,6 +24,7 @@ void batch_return(struct batch *batch, struct batch_mark mark)
     batch->bytes.size = mark.size;
     batch->operation_count = mark.operation_count;
     batch->operation_at = mark.operation_at;
+    batch->condition_count = mark.condition_count;
 }
 
 void batch_clear(struct batch *batch)
@@ -29,6 +35,7 @@ void batch_clear(struct batch *batch)
 void batch_deinit(struct batch *batch)
 {
     buffer_deinit(&batch->bytes);
+    alloc_free(batch->conditions);
     *batch = (struct batch){0};
 }
 
@@ -88,6 +95,26 @@ omendb_status batch_add_vector(struct batch *batch, uint32_t field, uint32_t siz
     return OMENDB_OK;
 }
 
+omendb_status batch_add_condition(struct batch *batch, uint64_t version, omendb_error *err)
+{
+    if (!alloc_grow(&batch->conditions, &batch->condition_capacity, batch->condition_count + 1,
+                    sizeof *batch->conditions))
+        return fail(err, OMENDB_ERR_NOMEM, "out of memory: conditions of a batch");
+    batch->conditions[batch->condition_count++] = (struct batch_condition){
+        .operation = batch->operation_count - 1, .version = version};
+    return OMENDB_OK;
+}
+
+omendb_status batch_append(struct batch *batch, const struct batch *more, omendb_error *err)
+{
+    const size_t begin = batch->bytes.size;
+    TRY(room_for(batch, more->bytes.size, err));
+    TRY(buffer_append(&batch->bytes, more->bytes.data, more->bytes.size, err));
+    batch->operation_count += more->operation_count;
+    batch->operation_at = (uint32_t)begin + more->operation_at;
+    return OMENDB_OK;
+}
+
 const uint8_t *operation_id_text(const struct operation *op)
 {
     return (const uint8_t *)(op + 1);
@@ -107,6 +134,16 @@ const struct operation_vector *operation_vector_first(const struct operation *op
 const struct operation_vector *operation_vector_next(const struct operation_vector *vector)
 {
     return (const void *)((const uint8_t *)(vector + 1) + padded(vector->size));
+}
+
+const struct operation_vector *operation_vector_find(const struct operation *op, uint32_t field)
+{
+    const struct operation_vector *vector = operation_vector_first(op);
+    for (uint32_t i = 0; i < op->vector_count; i++) {
+        if (vector->field == field) return vector;
+        vector = operation_vector_next(vector);
+    }
+    return NULL;
 }
 
 static omendb_status operation_validate(const uint8_t *bytes, size_t size, omendb_error *err)

@@ -121,8 +121,10 @@ static bool wants_compaction(struct store *store, enum checkpoint_kind kind)
     if (wants_shrinking(&store->space, kind) &&
         (kind != CHECKPOINT_CLOSE || shrinks_further(store)))
         return true;
+    /* What a snapshot holds back isn't waited for: the upkeep thread looks again when it is idle. */
+    const uint64_t oldest = epoch_oldest(&store->space.epoch);
     for (size_t i = 0; i < store->collections_count; i++)
-        if (collection_wants_compaction(store->collections[i])) return true;
+        if (collection_wants_compaction(store->collections[i], oldest)) return true;
     return false;
 }
 

@@ -228,6 +228,15 @@ omendb_status collection_slot_id(struct collection *collection, uint32_t slot, s
     }
 }
 
+omendb_status collection_slot_version(struct collection *collection, uint32_t slot, uint64_t *out,
+                                      omendb_error *err)
+{
+    const struct slot *record = NULL;
+    TRY(slot_read(collection, slot, &record, err));
+    *out = slot_load(&record->birth);
+    return OMENDB_OK;
+}
+
 int id_view_compare(const struct id_view *a, const struct id_view *b)
 {
     if ((a->text_view == NULL) != (b->text_view == NULL)) return a->text_view == NULL ? -1 : 1;
@@ -380,9 +389,8 @@ omendb_status collection_find_vector(struct collection *collection, uint32_t fie
 
 /* ---- Staging ---- */
 
-/* The version that is alive now, or SLOT_NONE: at most one of the chain. */
-static omendb_status alive_find(struct collection *collection, uint32_t newest, uint32_t *out,
-                                omendb_error *err)
+omendb_status alive_find(struct collection *collection, uint32_t newest, uint32_t *out,
+                         omendb_error *err)
 {
     uint32_t slot = newest, seen = 0;
     while (slot != SLOT_NONE) {
@@ -482,7 +490,7 @@ struct vector_plan {
     const void *bytes;
 };
 
-static struct id_view operation_id(const struct operation *op)
+struct id_view operation_id(const struct operation *op)
 {
     if (op->id_is_text != 0)
         return (struct id_view){.text_view = operation_id_text(op), .size = op->id_size};

@@ -38,7 +38,8 @@
 #include "store/vector_map.h"
 
 struct collection;
-struct index_host; /* store/host.h */
+struct batch_condition; /* store/batch.h */
+struct index_host;      /* store/host.h */
 
 /* A document's id as bytes: text_view NULL = number. */
 struct id_view {
@@ -160,6 +161,10 @@ omendb_status collection_find(struct collection *collection, const struct id_vie
 omendb_status collection_slot_id(struct collection *collection, uint32_t slot, struct id_view *out,
                                  omendb_error *err);
 
+/* The sequence that made a slot's version. */
+omendb_status collection_slot_version(struct collection *collection, uint32_t slot, uint64_t *out,
+                                      omendb_error *err);
+
 /* The binary document of a slot: a view into the store, or a copy in `scratch` when it spans
  * blocks; *view lives as long as the snapshot and the scratch. */
 omendb_status collection_document(struct collection *collection, uint32_t slot,
@@ -196,6 +201,7 @@ static inline uint64_t collection_moves(const struct vector_store *vectors)
 
 /* Contract 4's order of ids: numbers first, then strings bytewise. */
 int id_view_compare(const struct id_view *a, const struct id_view *b);
+uint32_t id_hash(const struct id_view *id);
 
 /* ---- Writer: staging (txn.c) ---- */
 
@@ -212,6 +218,8 @@ struct stage_next { /* An operation that is staged soon. */
     uint32_t hashes[STAGE_HASHES]; /* Of the id, then of each vector. */
 };
 struct stage {
+    /* Of the batch, not yet come to: their operations see what those before them staged. */
+    const struct batch_condition *conditions, *conditions_end;
     struct staged *items;
     size_t count, capacity;
     uint64_t sequence;
@@ -236,6 +244,20 @@ omendb_status collection_stage_upsert(const struct stage_next *next, struct stag
                                       omendb_error *err);
 omendb_status collection_stage_delete(const struct stage_next *next, struct stage *stage,
                                       omendb_error *err);
+/* collection_condition.c: what a batch may ask of the documents that it is about, as they are staged,
+ * published or not. EXISTS: a document with version_wanted VERSION_MISSING is there. CONFLICT: it has
+ * another version than the one wanted, or none; it was written or deleted after `since`. */
+omendb_status collection_condition_version(struct collection *collection,
+                                           const struct operation *op, uint64_t version_wanted,
+                                           omendb_error *err);
+omendb_status collection_condition_unchanged(struct collection *collection,
+                                             const struct operation *op, uint64_t since,
+                                             omendb_error *err);
+/* Says which document it is: `status`, with a message. version: 0 for none. */
+omendb_status collection_condition_failed(const struct operation *op, uint64_t version,
+                                          uint64_t version_wanted, omendb_error *err);
+struct id_view operation_id(const struct operation *op);
+
 /* Undoes everything in `stage`, which was never published, and empties it. */
 void stage_undo(struct stage *stage);
 
@@ -271,8 +293,11 @@ omendb_status collection_node_release(struct collection *collection, uint32_t fi
 omendb_status collection_reclaim(struct collection *collection, uint64_t oldest, uint64_t budget,
                                  omendb_error *err);
 
-/* Would further checkpoints give space back (dead versions, gaps among the vectors)? */
-bool collection_wants_compaction(struct collection *collection);
+/* Is there a dead version that no snapshot >= `oldest` sees? Writer lock. */
+bool collection_reclaimable(struct collection *collection, uint64_t oldest);
+
+/* Would further checkpoints give space back (such versions, gaps among the vectors)? Writer lock. */
+bool collection_wants_compaction(struct collection *collection, uint64_t oldest);
 
 /* Freezes counters and arrays (writer lock); encode then describes the frozen state. */
 omendb_status collection_freeze(struct collection *collection, uint64_t sequence,

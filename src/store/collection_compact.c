@@ -43,7 +43,7 @@ static uint32_t blocks_needed(const struct array *array, uint32_t live)
     return (live + array->per_block - 1) / array->per_block;
 }
 
-bool collection_wants_compaction(struct collection *collection)
+bool collection_wants_compaction(struct collection *collection, uint64_t oldest)
 {
     for (uint32_t f = 0; f < collection->schema->vectors_count; f++) {
         struct vector_store *store = &collection->vectors[f];
@@ -53,7 +53,7 @@ bool collection_wants_compaction(struct collection *collection)
         if (count - live < count / 8 || count / store->vectors.per_block <= needed + 2) continue;
         if (blocks_present(&store->vectors, count) > needed + needed / 8 + 2) return true;
     }
-    return collection->dead_begin < collection->dead_end;
+    return collection_reclaimable(collection, oldest);
 }
 
 /* ---- Dropping blocks ---- */

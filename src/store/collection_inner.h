@@ -32,10 +32,13 @@ static inline struct slot *slot_writable(struct collection *collection, uint32_t
     return array_at_writable(&collection->slots, slot);
 }
 
-uint32_t id_hash(const struct id_view *id);
 /* The newest version of an id, alive or dead, or SLOT_NONE. */
 omendb_status newest_find(struct collection *collection, const struct id_view *id, uint32_t hash,
                           uint32_t *out, omendb_error *err);
+
+/* The version that is alive now, or SLOT_NONE: at most one of the chain that begins at `newest`. */
+omendb_status alive_find(struct collection *collection, uint32_t newest, uint32_t *out,
+                         omendb_error *err);
 
 /* collection_reclaim.c. Links the versions that are dead but not reclaimed (a snapshot sees them, or
  * reclaiming failed), as an image lists them. */

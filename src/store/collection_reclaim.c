@@ -268,6 +268,15 @@ static omendb_status dead_unlink(struct collection *collection, uint64_t oldest,
     return status;
 }
 
+bool collection_reclaimable(struct collection *collection, uint64_t oldest)
+{
+    const struct slot *record = NULL;
+    if (collection->dead_begin == collection->dead_end) return false;
+    /* One that can't be read is tried, so that the reason is noted. */
+    const uint32_t slot = collection->dead[collection->dead_begin];
+    return slot_read(collection, slot, &record, NULL) != OMENDB_OK || record->death <= oldest;
+}
+
 omendb_status collection_reclaim(struct collection *collection, uint64_t oldest, uint64_t budget,
                                  omendb_error *err)
 {

@@ -9,7 +9,10 @@ enum { STATE_FREE = 0, STATE_TAKEN = 1, STATE_EPOCH = 2 };
 omendb_status epoch_init(struct epoch *epoch, omendb_error *err)
 {
     *epoch = (struct epoch){0};
-    return mutex_init(&epoch->mutex, err);
+    TRY(mutex_init(&epoch->mutex, err));
+    const omendb_status status = mutex_init(&epoch->pin_mutex, err);
+    if (status != OMENDB_OK) mutex_deinit(&epoch->mutex);
+    return status;
 }
 
 void epoch_deinit(struct epoch *epoch)
@@ -23,6 +26,7 @@ void epoch_deinit(struct epoch *epoch)
         alloc_free(page);
         page = next;
     }
+    mutex_deinit(&epoch->pin_mutex);
     mutex_deinit(&epoch->mutex);
 }
 
@@ -79,6 +83,47 @@ void epoch_leave(struct snapshot *snapshot)
     snapshot->reader = NULL;
 }
 
+omendb_status epoch_pin_add(struct epoch *epoch, uint64_t now_ns, uint32_t limit,
+                            struct epoch_pin *out, omendb_error *err)
+{
+    mutex_lock(&epoch->pin_mutex);
+    const bool room = epoch->pin_count < limit;
+    if (room) {
+        *out = (struct epoch_pin){.sequence = atomic_load_acquire_u64(&epoch->visible_sequence),
+                                  .since_ns = now_ns,
+                                  .older = epoch->newest_pin};
+        if (out->older != NULL) out->older->newer = out;
+        else epoch->oldest_pin = out;
+        epoch->newest_pin = out;
+        epoch->pin_count++;
+    }
+    mutex_unlock(&epoch->pin_mutex);
+    if (!room)
+        return fail(err, OMENDB_ERR_BUSY, "%u snapshots and transactions are open already", limit);
+    return OMENDB_OK;
+}
+
+void epoch_pin_remove(struct epoch *epoch, struct epoch_pin *pin)
+{
+    mutex_lock(&epoch->pin_mutex);
+    if (pin->older != NULL) pin->older->newer = pin->newer;
+    else epoch->oldest_pin = pin->newer;
+    if (pin->newer != NULL) pin->newer->older = pin->older;
+    else epoch->newest_pin = pin->older;
+    epoch->pin_count--;
+    mutex_unlock(&epoch->pin_mutex);
+    *pin = (struct epoch_pin){0};
+}
+
+uint32_t epoch_pins(struct epoch *epoch, struct epoch_pin *oldest)
+{
+    mutex_lock(&epoch->pin_mutex);
+    const uint32_t count = epoch->pin_count;
+    if (count != 0) *oldest = *epoch->oldest_pin;
+    mutex_unlock(&epoch->pin_mutex);
+    return count;
+}
+
 /* Folds over the readers inside. */
 static void readers_inside(struct epoch *epoch, uint64_t *sequence, uint64_t *oldest,
                            uint32_t *count)
@@ -104,6 +149,10 @@ uint64_t epoch_oldest(struct epoch *epoch)
     uint32_t count = 0;
     atomic_store_ordered_u64(&epoch->floor, sequence);
     readers_inside(epoch, &sequence, &oldest, &count);
+    mutex_lock(&epoch->pin_mutex);
+    const struct epoch_pin *pin = epoch->oldest_pin;
+    if (pin != NULL && pin->sequence < sequence) sequence = pin->sequence;
+    mutex_unlock(&epoch->pin_mutex);
     return sequence;
 }
 

@@ -11,10 +11,19 @@
  * looks whether the reclaimer has passed it (floor); the reclaimer raises the floor, then looks at
  * the table. One of the two sees the other.
  *
+ * A pin holds versions for long without a reader inside: what is visible at its sequence isn't
+ * unlinked, while memory and blocks come and go as ever. Who reads at it enters first, and then uses
+ * the pin's sequence in place of its own:
+ *
+ *     pins  oldest ◀─▶ ... ◀─▶ newest    a list in the caller's memory, sequences ascending
+ *
+ * Pinning needs no handshake: the sequence is read under pin_mutex, which epoch_oldest() takes after
+ * it raised the floor. Either it sees the pin, or the pin's sequence is no less than the floor.
+ *
  * retire() puts a piece of memory on a list stamped with the current epoch and advances the epoch;
  * epoch_collect() frees what no reader entered before can hold.
  *
- * Threads: enter/leave any. retire, collect, oldest: any, they take a mutex.
+ * Threads: enter/leave any. retire, collect, oldest, pin, unpin: any, they take a mutex.
  */
 #ifndef STORE_EPOCH_H
 #define STORE_EPOCH_H
@@ -38,6 +47,12 @@ struct epoch_page {
     atomic_pointer next; /* struct epoch_page */
 };
 
+struct epoch_pin {
+    uint64_t sequence; /* Versions visible at it stay. */
+    uint64_t since_ns; /* The clock when it was made. */
+    struct epoch_pin *older, *newer;
+};
+
 struct retired {
     void *pointer;
     void (*release)(void *pointer);
@@ -50,6 +65,9 @@ struct epoch {
     atomic_u64 visible_sequence; /* The newest published batch. Written by the log leader. */
     atomic_u64 floor;            /* Snapshots below it may already be reclaimed. */
     struct mutex mutex;          /* retired */
+    struct mutex pin_mutex;      /* The list of pins; taken inside no other one of the epoch. */
+    struct epoch_pin *oldest_pin, *newest_pin;
+    uint32_t pin_count;
     struct retired *retired;
     size_t retired_count, retired_capacity;
     size_t
@@ -68,7 +86,15 @@ void epoch_deinit(struct epoch *epoch); /* No reader may be inside; frees what i
 omendb_status epoch_enter(struct epoch *epoch, struct snapshot *out, omendb_error *err);
 void epoch_leave(struct snapshot *snapshot);
 
-/* The smallest sequence that a reader inside may use; raises the floor to the published one. */
+/* Pins the newest published sequence. BUSY: there are `limit` pins. The pin is the caller's memory
+ * and doesn't move. */
+omendb_status epoch_pin_add(struct epoch *epoch, uint64_t now_ns, uint32_t limit,
+                            struct epoch_pin *out, omendb_error *err);
+void epoch_pin_remove(struct epoch *epoch, struct epoch_pin *pin);
+/* How many there are; *oldest: a copy of the oldest, when there is one. */
+uint32_t epoch_pins(struct epoch *epoch, struct epoch_pin *oldest);
+
+/* The smallest sequence that a reader inside or a pin may use; raises the floor to the published one. */
 uint64_t epoch_oldest(struct epoch *epoch);
 
 /* Oldest epoch of a reader inside; stamps below it are safe. UINT64_MAX: nobody is inside. */

@@ -233,6 +233,17 @@ void store_leave(struct snapshot *snapshot)
     epoch_leave(snapshot);
 }
 
+omendb_status store_pin(struct store *store, struct epoch_pin *out, omendb_error *err)
+{
+    return epoch_pin_add(&store->space.epoch, store_clock_ns(store), OMENDB_SNAPSHOTS_MAX, out,
+                         err);
+}
+
+void store_unpin(struct store *store, struct epoch_pin *pin)
+{
+    epoch_pin_remove(&store->space.epoch, pin);
+}
+
 uint32_t store_interrupts(struct store *store)
 {
     return atomic_load_acquire_u32(&store->interrupts);

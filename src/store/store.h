@@ -38,7 +38,10 @@ omendb_status store_open(const struct store_options *options, struct store **out
 /* Ends the handle whatever the status says. */
 omendb_status store_close(struct store *store, omendb_error *err);
 
-/* Commits a batch and waits for its level (DEFAULT: the store's). *sequence may be NULL. */
+/* Commits a batch and waits for its level (DEFAULT: the store's). *sequence may be NULL. Its
+ * conditions are judged when its turn comes to be staged, so that of two batches that exclude each
+ * other the first one wins. EXISTS, CONFLICT: one doesn't hold; what it was refused for is visible
+ * when this returns. */
 omendb_status store_commit(struct store *store, const struct batch *batch,
                            omendb_durability durability, uint64_t *sequence, omendb_error *err);
 omendb_status store_sync(struct store *store, omendb_error *err);
@@ -74,6 +77,12 @@ void store_index_wake(struct store *store);
 /* A snapshot of what is published now. Keep it short: it holds back reuse. */
 omendb_status store_enter(struct store *store, struct snapshot *out, omendb_error *err);
 void store_leave(struct snapshot *snapshot);
+
+/* Holds the versions that are published now, for as long as the caller likes: nothing but their own
+ * space waits for it. Who reads at it enters, and sets snapshot.sequence to the pin's. BUSY:
+ * OMENDB_SNAPSHOTS_MAX pins. Unpin before the store is closed. */
+omendb_status store_pin(struct store *store, struct epoch_pin *out, omendb_error *err);
+void store_unpin(struct store *store, struct epoch_pin *pin);
 
 /* Collections. create takes the schema in any case. */
 omendb_status store_collection_create(struct store *store, const char *name, struct schema *schema,

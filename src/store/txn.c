@@ -64,6 +64,39 @@ static omendb_status stage_take(struct store *store, const uint8_t *bytes, size_
     return OMENDB_OK;
 }
 
+/* What operation i was asked for holds still: one before it may have been about the same document. */
+static omendb_status stage_condition(struct stage *stage, const struct stage_next *now, uint32_t i,
+                                     omendb_error *err)
+{
+    const struct batch_condition *condition = stage->conditions;
+    if (condition == stage->conditions_end || condition->operation != i) return OMENDB_OK;
+    stage->conditions++;
+    return collection_condition_version(now->collection, now->op, condition->version, err);
+}
+
+/* Writer lock: would the batch be refused? Nothing of it is staged yet. */
+static omendb_status conditions_hold(struct store *store, const struct batch *batch,
+                                     omendb_error *err)
+{
+    const struct batch_condition *condition = batch->conditions;
+    const struct batch_condition *end = batch_conditions_end(batch);
+    size_t at = 0;
+    store->stage.count = 0; /* store_collection_by_id() would begin with the batch before. */
+    for (uint32_t i = 0; at < batch->bytes.size && (batch->exclusive || condition != end); i++) {
+        const struct operation *op = (const void *)(batch->bytes.data + at);
+        const bool asked = condition != end && condition->operation == i;
+        at += (size_t)op->size;
+        if (!asked && !batch->exclusive) continue;
+        struct collection *collection = store_collection_by_id(store, op->collection);
+        if (collection == NULL)
+            return fail(err, OMENDB_ERR_NOT_FOUND, "the collection was dropped meanwhile");
+        if (batch->exclusive)
+            TRY(collection_condition_unchanged(collection, op, batch->since, err));
+        if (asked) TRY(collection_condition_version(collection, op, (condition++)->version, err));
+    }
+    return OMENDB_OK;
+}
+
 /* Operation i is staged when i + 16 is seen, so that its memory has come: collection_stage_ahead(). */
 static omendb_status stage_operations(struct store *store, const uint8_t *bytes, size_t size,
                                       omendb_error *err)
@@ -81,6 +114,7 @@ static omendb_status stage_operations(struct store *store, const uint8_t *bytes,
         if (i + CHAINS_AHEAD < seen)
             collection_stage_nearer(&next[(i + CHAINS_AHEAD) % STAGE_AHEAD], CHAINS_AHEAD, 2);
         const struct stage_next *now = &next[i % STAGE_AHEAD];
+        TRY(stage_condition(stage, now, i, err));
         TRY(now->op->type == OPERATION_UPSERT ? collection_stage_upsert(now, stage, err)
                                               : collection_stage_delete(now, stage, err));
     }
@@ -271,6 +305,19 @@ static omendb_status wait_logged(struct store *store, struct commit *commit, ome
     return commit->status;
 }
 
+/* Waits until everything up to `sequence`, which is staged, is published or the store is fenced. Whoever
+ * committed it leads or waits himself, and announces the end of each group. */
+static void wait_published(struct store *store, uint64_t sequence)
+{
+    for (;;) {
+        const uint32_t seen = event_now(&store->logged);
+        if (atomic_load_acquire_u64(&store->space.epoch.visible_sequence) >= sequence ||
+            atomic_load_acquire_u32(&store->fenced) != 0)
+            return;
+        event_wait(&store->logged, seen);
+    }
+}
+
 /* ---- Committing ---- */
 
 /* Writer lock held: keeps the log within its limit. May give the lock up for a while. */
@@ -308,9 +355,10 @@ static void memory_upkeep(struct store *store)
         struct collection *collection = store->collections[i];
         const uint64_t dead = collection->dead_end - collection->dead_begin;
         if (dead < 1024 || dead < atomic_load_relaxed_u64(&collection->live_count) / 8) continue;
+        const uint64_t oldest = epoch_oldest(&store->space.epoch);
+        if (!collection_reclaimable(collection, oldest)) continue; /* A snapshot holds them all. */
         store->space.generation++;
-        (void)collection_reclaim(collection, epoch_oldest(&store->space.epoch), COMPACT_BUDGET,
-                                 NULL);
+        (void)collection_reclaim(collection, oldest, COMPACT_BUDGET, NULL);
     }
     epoch_collect(&store->space.epoch);
 }
@@ -326,11 +374,15 @@ static omendb_status stage_and_queue(struct store *store, const struct batch *ba
     if (logged) TRY(log_room(store, batch->bytes.size, err));
     commit->batch.sequence = store->next_sequence; /* log_room() may have let others by. */
     TRY(store_writable(store, err));
+    TRY(conditions_hold(store, batch, err));
     if (logged) TRY(recover_settle(store, err));
     if (logged) TRY(wal_reserve(&store->wal, batch->bytes.size, &commit->batch.segment, err));
     if (MUTANT(publish_before_apply)) txn_publish(store, store->next_sequence);
+    store->stage.conditions = batch->conditions;
+    store->stage.conditions_end = batch_conditions_end(batch);
     omendb_status status = txn_stage(store, batch->bytes.data, batch->bytes.size,
                                      batch->operation_count, store->next_sequence, err);
+    store->stage.conditions = store->stage.conditions_end = NULL;
     if (status == OMENDB_OK) {
         status = counts_keep(store, commit, err);
         if (status != OMENDB_OK) stage_undo(&store->stage);
@@ -369,7 +421,10 @@ omendb_status store_commit(struct store *store, const struct batch *batch,
     mutex_lock(&store->writer);
     (void)atomic_sub_u32(&store->commits_waiting, 1);
     omendb_status status = stage_and_queue(store, batch, &commit, err);
+    const uint64_t staged = store->next_sequence - 1;
     mutex_unlock(&store->writer);
+    /* What it was refused for may be in the queue still: who reads again is to find it. */
+    if (status == OMENDB_ERR_CONFLICT || status == OMENDB_ERR_EXISTS) wait_published(store, staged);
     if (status == OMENDB_OK && store->path != NULL) status = wait_logged(store, &commit, err);
     counts_free(&commit);
     if (status != OMENDB_OK) return status;

@@ -155,21 +155,38 @@ static omendb_status upkeep_stats(struct store *store, struct buffer *out, omend
     return buffer_append_text(out, ",", err);
 }
 
+/* What is pinned, and since when. */
+static omendb_status pin_stats(struct store *store, struct buffer *out, omendb_error *err)
+{
+    struct epoch_pin oldest = {0};
+    TRY(append_number(out, "readers", epoch_readers(&store->space.epoch), err));
+    const uint32_t count = epoch_pins(&store->space.epoch, &oldest);
+    TRY(append_number(out, "snapshots", count, err));
+    TRY(append_number(out, "snapshots_max", OMENDB_SNAPSHOTS_MAX, err));
+    if (count == 0)
+        return buffer_append_text(
+            out, "\"snapshot_oldest_sequence\":null,\"snapshot_oldest_ms\":null,", err);
+    const uint64_t now_ns = store_clock_ns(store);
+    TRY(append_number(out, "snapshot_oldest_sequence", oldest.sequence, err));
+    return append_number(out, "snapshot_oldest_ms",
+                         now_ns > oldest.since_ns ? (now_ns - oldest.since_ns) / 1000000 : 0, err);
+}
+
 static omendb_status stats_write(struct store *store, struct buffer *out, omendb_error *err)
 {
     struct stats stats = {.store = store, .out = out, .first = true};
-    const struct epoch *epoch = &store->space.epoch;
     TRY(buffer_append_text(out, "{\"path\":", err));
     TRY(append_quoted(out, store->path != NULL ? store->path : ":memory:", err));
     TRY(buffer_append_format(out, err, ",\"durability\":\"%s\",\"read_only\":%s,\"fenced\":%s,",
                              durability_name(store->options.durability),
                              store->read_only ? "true" : "false",
                              atomic_load_acquire_u32(&store->fenced) != 0 ? "true" : "false"));
-    TRY(append_number(out, "sequence", atomic_load_acquire_u64(&epoch->visible_sequence), err));
+    TRY(append_number(out, "sequence",
+                      atomic_load_acquire_u64(&store->space.epoch.visible_sequence), err));
     TRY(log_stats(store, out, err));
     TRY(upkeep_stats(store, out, err));
     TRY(append_number(out, "commits", store->commits, err));
-    TRY(append_number(out, "snapshots", epoch_readers(&store->space.epoch), err));
+    TRY(pin_stats(store, out, err));
     TRY(buffer_append_text(out, "\"collections\":[", err));
     for (size_t i = 0; i < store->collections_count; i++)
         TRY(collection_stats(&stats, store->collections[i], store->collections[i]->name, err));

@@ -211,6 +211,83 @@ static void run_file_database(void)
     printf("ok what_was_written_is_there_after_reopening\n");
 }
 
+/* One row, {"n": n}, under conditions. */
+static omendb_status put_number(omendb_collection *numbers, const char *id, int n, uint32_t flags,
+                                const uint64_t *version)
+{
+    omendb_rows rows = OMENDB_ROWS_INIT;
+    uint64_t offsets[2] = {0, 0};
+    omendb_id ids[1];
+    char text[32];
+
+    sprintf(text, "{\"n\":%d}", n);
+    offsets[1] = strlen(text);
+    ids[0] = text_id(id);
+    rows.count = 1;
+    rows.ids = ids;
+    rows.json = text;
+    rows.json_offsets = offsets;
+    rows.flags = flags;
+    rows.if_versions = version;
+    return omendb_collection_upsert(numbers, &rows, &error);
+}
+
+static uint64_t get_number(omendb_collection *numbers, const char *id)
+{
+    omendb_documents *documents = NULL;
+    omendb_id ids[1];
+    uint64_t version;
+
+    ids[0] = text_id(id);
+    CHECK(omendb_collection_get(numbers, ids, 1, 0, &documents, &error) == OMENDB_OK);
+    version = omendb_documents_version(documents, 0);
+    omendb_documents_destroy(documents);
+    return version;
+}
+
+static void transact(void)
+{
+    omendb_collection *numbers = NULL, *inner = NULL, *before = NULL;
+    omendb_transaction *transaction = NULL;
+    omendb_snapshot *snapshot = NULL;
+    omendb *db = NULL;
+    omendb_id ids[1];
+    uint64_t version, sequence = 0;
+
+    CHECK(omendb_open(":memory:", NULL, &db, &error) == OMENDB_OK);
+    CHECK(omendb_collection_create(db, "numbers", NULL, &numbers, &error) == OMENDB_OK);
+    CHECK(put_number(numbers, "a", 1, OMENDB_ROWS_IF_ABSENT, NULL) == OMENDB_OK);
+    CHECK(put_number(numbers, "a", 1, OMENDB_ROWS_IF_ABSENT, NULL) == OMENDB_ERR_EXISTS);
+    version = get_number(numbers, "a");
+    CHECK(put_number(numbers, "a", 2, 0, &version) == OMENDB_OK);
+    CHECK(put_number(numbers, "a", 3, 0, &version) == OMENDB_ERR_CONFLICT);
+    ids[0] = text_id("a");
+    CHECK(omendb_collection_delete_if_version(numbers, ids, &version, 1, &error) ==
+          OMENDB_ERR_CONFLICT);
+    printf("ok writes_have_conditions\n");
+
+    CHECK(omendb_snapshot_create(db, &snapshot, &error) == OMENDB_OK);
+    CHECK(omendb_snapshot_collection(snapshot, numbers, &before, &error) == OMENDB_OK);
+    CHECK(omendb_transaction_begin(db, &transaction, &error) == OMENDB_OK);
+    CHECK(omendb_transaction_sequence(transaction) == omendb_snapshot_sequence(snapshot));
+    CHECK(omendb_transaction_collection(transaction, numbers, &inner, &error) == OMENDB_OK);
+    CHECK(put_number(inner, "b", 4, 0, NULL) == OMENDB_OK);
+    CHECK(get_number(inner, "b") == OMENDB_VERSION_OWN);
+    CHECK(count_places(inner, NULL) == 2 && count_places(numbers, NULL) == 1);
+    CHECK(omendb_transaction_commit(transaction, OMENDB_DURABILITY_DEFAULT, &sequence, &error) ==
+          OMENDB_OK);
+    CHECK(count_places(numbers, NULL) == 2 && get_number(numbers, "b") == sequence);
+    CHECK(count_places(before, NULL) == 1 && get_number(before, "b") == 0);
+    omendb_transaction_rollback(transaction);
+    omendb_transaction_destroy(transaction);
+    omendb_snapshot_destroy(snapshot);
+    omendb_collection_close(inner);
+    omendb_collection_close(before);
+    omendb_collection_close(numbers);
+    CHECK(omendb_close(db, &error) == OMENDB_OK);
+    printf("ok a_transaction_commits_and_a_snapshot_stays\n");
+}
+
 static void run_seed_functions(void)
 {
     static const float rows[3][2] = {{0, 0}, {1, 0}, {4, 4}};
@@ -244,6 +321,7 @@ int main(int argc, char **argv)
     printf("ok library_and_header_have_one_version\n");
     run_file_database();
     index_lines();
+    transact();
     run_seed_functions();
     return 0;
 }

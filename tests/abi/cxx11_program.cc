@@ -191,6 +191,31 @@ void run(const char *path)
             omendb_collection_set_index(only.get(), nullptr, OMENDB_INDEX_EXACT, &outcome.error));
         outcome.must(omendb_collection_wait_indexed(only.get(), 0, note, &last, &outcome.error));
         CHECK(last == 0);
+        omendb_snapshot *snapshot = nullptr;
+        omendb_transaction *transaction = nullptr;
+        omendb_collection *inner = nullptr;
+        omendb_rows rows = OMENDB_ROWS_INIT;
+        const uint64_t ids[2] = {1, 2};
+        const uint64_t versions[2] = {0, OMENDB_VERSION_ANY};
+        uint64_t count = 9;
+        outcome.must(omendb_snapshot_create(db, &snapshot, &outcome.error));
+        outcome.must(omendb_transaction_begin(db, &transaction, &outcome.error));
+        outcome.must(
+            omendb_transaction_collection(transaction, only.get(), &inner, &outcome.error));
+        rows.count = 2;
+        rows.id_numbers = ids;
+        rows.if_versions = versions;
+        outcome.must(omendb_collection_upsert(inner, &rows, &outcome.error));
+        CHECK(omendb_collection_upsert(inner, &rows, nullptr) == OMENDB_ERR_EXISTS);
+        outcome.must(omendb_collection_count(inner, nullptr, 0, &count, &outcome.error));
+        CHECK(count == 2);
+        omendb_transaction_rollback(transaction);
+        CHECK(omendb_collection_count(inner, nullptr, 0, &count, nullptr) == OMENDB_ERR_MISUSE);
+        outcome.must(omendb_collection_count(only.get(), nullptr, 0, &count, &outcome.error));
+        CHECK(count == 0);
+        omendb_collection_close(inner);
+        omendb_transaction_destroy(transaction);
+        omendb_snapshot_destroy(snapshot);
     }
     outcome.must(omendb_close(db, &outcome.error));
     std::puts("ok a_database_lives_in_memory");

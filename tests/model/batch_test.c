@@ -126,6 +126,31 @@ static void a_failed_allocation_leaves_the_batch_as_it_was(void)
     batch_deinit(&batch);
 }
 
+static void conditions_go_with_their_operations(void)
+{
+    struct batch batch = {0}, more = {0};
+    CHECK(batch_conditions_end(&batch) == batch.conditions);
+    for (uint32_t i = 0; i < 50; i++) {
+        OK(batch_add(&batch, OPERATION_DELETE, 1, NULL, 0, i, NULL, 0, &err));
+        const struct batch_mark mark = batch_mark(&batch);
+        OK(batch_add(&batch, OPERATION_DELETE, 1, NULL, 0, 1000 + i, NULL, 0, &err));
+        OK(batch_add_condition(&batch, 7, &err));
+        batch_return(&batch, mark); /* The failed one's condition goes too. */
+        if (i % 3 == 0) OK(batch_add_condition(&batch, 100 + i, &err));
+    }
+    const struct batch_condition *condition = batch.conditions;
+    for (uint32_t i = 0; i < 50; i += 3, condition++)
+        CHECK(condition->operation == i && condition->version == 100 + i);
+    CHECK(condition == batch_conditions_end(&batch));
+    OK(batch_append(&more, &batch, &err)); /* Operations alone. */
+    OK(batch_append(&more, &batch, &err));
+    CHECK(more.operation_count == 100 && more.condition_count == 0);
+    CHECK(more.bytes.size == 2 * batch.bytes.size);
+    OK(batch_validate(more.bytes.data, more.bytes.size, more.operation_count, &err));
+    batch_deinit(&batch);
+    batch_deinit(&more);
+}
+
 /* Whatever passes validation lies within its bytes, to the last vector. */
 static void walk(const uint8_t *bytes, size_t size, uint32_t count)
 {
@@ -213,6 +238,7 @@ static const struct test tests[] = {
     {"returning_to_a_mark_forgets_what_followed", returning_to_a_mark_forgets_what_followed},
     {"a_batch_beyond_its_limit_is_full_and_unchanged",
      a_batch_beyond_its_limit_is_full_and_unchanged},
+    {"conditions_go_with_their_operations", conditions_go_with_their_operations},
     {"a_failed_allocation_leaves_the_batch_as_it_was",
      a_failed_allocation_leaves_the_batch_as_it_was},
     {"mutated_bytes_are_refused_or_stay_in_bounds", mutated_bytes_are_refused_or_stay_in_bounds},

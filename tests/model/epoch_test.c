@@ -87,6 +87,48 @@ static void the_oldest_snapshot_is_the_smallest_inside(void)
     epoch_deinit(&epoch);
 }
 
+/* Beside readers; pins end in any order. */
+static void pins_hold_the_oldest_sequence(void)
+{
+    enum { PINS = 20 };
+    struct epoch epoch;
+    struct epoch_pin pins[PINS] = {{0}}, none, oldest = {0};
+    bool held[PINS] = {false};
+    struct snapshot reader;
+    uint64_t seed = 5;
+    OK(epoch_init(&epoch, &err));
+    CHECK(epoch_pins(&epoch, &oldest) == 0);
+    for (uint64_t sequence = 1; sequence < 3000; sequence++) {
+        atomic_store_release_u64(&epoch.visible_sequence, sequence);
+        const uint32_t at = random_below(&seed, PINS);
+        if (held[at]) epoch_pin_remove(&epoch, &pins[at]);
+        else OK(epoch_pin_add(&epoch, 1000 + sequence, PINS, &pins[at], &err));
+        held[at] = !held[at];
+        CHECK(!held[at] || pins[at].sequence == sequence);
+        uint64_t smallest = sequence;
+        uint32_t count = 0;
+        for (uint32_t i = 0; i < PINS; i++) {
+            if (!held[i]) continue;
+            count++;
+            if (pins[i].sequence < smallest) smallest = pins[i].sequence;
+        }
+        OK(epoch_enter(&epoch, &reader, &err));
+        CHECK(reader.sequence == sequence && epoch_oldest(&epoch) == smallest);
+        epoch_leave(&reader);
+        CHECK(epoch_oldest(&epoch) == smallest);
+        CHECK(epoch_oldest_epoch(&epoch) == UINT64_MAX); /* Memory doesn't wait. */
+        CHECK(epoch_pins(&epoch, &oldest) == count);
+        CHECK(count == 0 ||
+              (oldest.sequence == smallest && oldest.since_ns == 1000 + oldest.sequence));
+    }
+    for (uint32_t i = 0; i < PINS; i++)
+        if (!held[i]) OK(epoch_pin_add(&epoch, 1, PINS, &pins[i], &err));
+    FAILS(OMENDB_ERR_BUSY, epoch_pin_add(&epoch, 1, PINS, &none, &err));
+    for (uint32_t i = 0; i < PINS; i++) epoch_pin_remove(&epoch, &pins[i]);
+    CHECK(epoch_pins(&epoch, &oldest) == 0 && epoch_oldest(&epoch) == 2999);
+    epoch_deinit(&epoch);
+}
+
 static void a_stamp_is_safe_once_its_readers_left(void)
 {
     struct epoch epoch;
@@ -143,6 +185,7 @@ static void the_end_frees_what_is_left(void)
 static const struct test tests[] = {
     {"nothing_is_freed_that_a_reader_may_hold", nothing_is_freed_that_a_reader_may_hold},
     {"the_oldest_snapshot_is_the_smallest_inside", the_oldest_snapshot_is_the_smallest_inside},
+    {"pins_hold_the_oldest_sequence", pins_hold_the_oldest_sequence},
     {"a_stamp_is_safe_once_its_readers_left", a_stamp_is_safe_once_its_readers_left},
     {"missing_memory_is_found_before_anything_is_retired",
      missing_memory_is_found_before_anything_is_retired},

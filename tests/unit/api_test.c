@@ -10,8 +10,8 @@ static void names_every_status(void)
     CHECK(strcmp(omendb_status_name(OMENDB_OK), "OK") == 0);
     CHECK(strcmp(omendb_status_name(OMENDB_ERR_CORRUPT), "CORRUPT") == 0);
     CHECK(strcmp(omendb_status_name(1), "UNKNOWN") == 0);
-    CHECK(strcmp(omendb_status_name(-17), "UNKNOWN") == 0);
-    for (omendb_status a = 0; a >= OMENDB_ERR_TIMEOUT; a--) {
+    CHECK(strcmp(omendb_status_name(-18), "UNKNOWN") == 0);
+    for (omendb_status a = 0; a >= OMENDB_ERR_CONFLICT; a--) {
         CHECK(strcmp(omendb_status_name(a), "UNKNOWN") != 0);
         for (omendb_status b = 0; b > a; b--)
             CHECK(strcmp(omendb_status_name(a), omendb_status_name(b)) != 0);

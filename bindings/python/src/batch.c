@@ -112,8 +112,9 @@ static struct collection *batch_collection(struct module_state *state, struct ba
 static PyObject *batch_upsert(PyObject *self, PyObject *const *args, Py_ssize_t count,
                               PyObject *keywords)
 {
-    enum { COLLECTION, IDS, VECTORS, DOCUMENTS, COUNT };
-    static const char *const names[] = {"collection", "ids", "vectors", "documents", NULL};
+    enum { COLLECTION, IDS, VECTORS, DOCUMENTS, IF_ABSENT, IF_VERSION, COUNT };
+    static const char *const names[] = {"collection", "ids",        "vectors", "documents",
+                                        "if_absent",  "if_version", NULL};
     static const struct signature signature = {"upsert", names, 4, 2};
     struct batch *const batch = (struct batch *)self;
     struct module_state *const state = py_module_state_of(self);
@@ -128,7 +129,9 @@ static PyObject *batch_upsert(PyObject *self, PyObject *const *args, Py_ssize_t 
         return NULL;
     }
     PyObject *result = NULL;
-    if (batch_enter(state, batch) == 0) {
+    if (py_row_columns_set_conditions(state, values[IF_ABSENT], values[IF_VERSION], &columns) ==
+            0 &&
+        batch_enter(state, batch) == 0) {
         omendb_error err = {OMENDB_OK, ""};
         omendb_status status = OMENDB_OK;
         if (columns.rows.count != 0) {
@@ -248,8 +251,10 @@ static PyObject *batch_reduce(PyObject *self, PyObject *unused)
 
 static PyMethodDef batch_methods[] = {
     {"upsert", METHOD(batch_upsert), METHOD_FLAGS,
-     "upsert($self, /, collection, ids, vectors=None, documents=None)\n--\n\n"
-     "Add rows as Collection.upsert() takes them. They are checked and copied now.\n\n"
+     "upsert($self, /, collection, ids, vectors=None, documents=None, *, if_absent=False,\n"
+     "       if_version=None)\n--\n\n"
+     "Add rows as Collection.upsert() takes them. They are checked and copied now; their\n"
+     "conditions are judged when the batch is committed.\n\n"
      "    >>> with db.batch() as batch:\n"
      "    ...     batch.upsert(docs, ids=['c'], vectors=[[0, 1, 1]], documents=[{'n': 4}])\n"
      "    >>> docs.get('c')\n"

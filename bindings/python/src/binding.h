@@ -6,6 +6,7 @@
  *     reading.c     Collection: documents and vectors by id and by filter
  *     searching.c   Collection: the nearest documents
  *     batch.c       Batch: several collections at once
+ *     view.c        Snapshot, Transaction: collections at one moment, and writes in front of it
  *     result.c      Result: the hits of a search, lists of documents
  *     numbers.c     Numbers: numbers handed to Python (buffer protocol, __array_interface__)
  *     vectors.c     numbers taken from Python, without a copy where their layout allows it
@@ -19,7 +20,7 @@
  * The extension keeps to the limited API of CPython 3.11 and to omendb.h. Functions that its files
  * share begin with py_: the engine linked into the same object has a collection_create() too.
  *
- * Ownership   Collection and Batch -> Database by a strong reference. The other way round a
+ * Ownership   Collection, Batch, Snapshot and Transaction -> Database by a strong reference. The other way round a
  *             Database knows its children through an intrusive list without references, so
  *             that close() can end their handles first:
  *
@@ -59,8 +60,8 @@
 #define METHOD(function) ((PyCFunction)(void (*)(void))(function))
 #define METHOD_FLAGS (METH_FASTCALL | METH_KEYWORDS)
 
-enum { STATUS_COUNT = 17 }; /* Codes 0 .. -16 of omendb.h; entry 0 is the base class. */
-_Static_assert(STATUS_COUNT == 1 - OMENDB_ERR_TIMEOUT, "every status has its exception");
+enum { STATUS_COUNT = 18 }; /* Codes 0 .. -17 of omendb.h; entry 0 is the base class. */
+_Static_assert(STATUS_COUNT == 1 - OMENDB_ERR_CONFLICT, "every status has its exception");
 
 /* Names of attributes, interned once: CPython keeps each new string that it looks one up by. */
 enum name {
@@ -86,6 +87,8 @@ struct module_state {
     PyTypeObject *database_type;
     PyTypeObject *collection_type;
     PyTypeObject *batch_type;
+    PyTypeObject *snapshot_type;
+    PyTypeObject *transaction_type;
     PyTypeObject *result_type;
     PyTypeObject *numbers_type;
     PyTypeObject *hit_type;
@@ -300,6 +303,7 @@ enum { SCAN_LASTS = 1 << 18, WRITE_LASTS = 4096 };
 
 METHOD_PROTOTYPE(py_reading_get);
 METHOD_PROTOTYPE(py_reading_get_many);
+METHOD_PROTOTYPE(py_reading_get_with_version);
 METHOD_PROTOTYPE(py_reading_find);
 METHOD_PROTOTYPE(py_reading_items);
 METHOD_PROTOTYPE(py_reading_ids);
@@ -350,10 +354,17 @@ struct row_columns {
     PyObject *names; /* Keeps the field names. */
     struct text json;
     uint64_t *json_offsets;
+    uint64_t *if_versions;
 };
 
 int py_row_columns_init(struct module_state *state, struct collection *collection, PyObject *ids,
                         PyObject *vectors, PyObject *documents, struct row_columns *columns);
+/* if_absent and if_version as Python gave them, each may be NULL; after py_row_columns_init(). */
+int py_row_columns_set_conditions(struct module_state *state, PyObject *if_absent,
+                                  PyObject *if_version, struct row_columns *columns);
+/* The versions of `count` documents, of one if `single`: *out is PyMem_Free()d, NULL for None. */
+int py_row_versions(struct module_state *state, PyObject *value, size_t count, bool single,
+                    uint64_t **out);
 void py_row_columns_deinit(struct row_columns *columns);
 
 /* ---- schema.c -------------------------------------------------------------------------- */
@@ -389,5 +400,13 @@ PyObject *py_result_take_vectors(struct module_state *state, omendb_documents *d
 PyType_Spec *py_batch_spec(void);
 PyObject *py_batch_create(struct module_state *state, struct database *database,
                           omendb_durability durability);
+
+/* ---- view.c ---------------------------------------------------------------------------- */
+
+PyType_Spec *py_view_snapshot_spec(void);
+PyType_Spec *py_view_transaction_spec(void);
+PyObject *py_view_create_snapshot(struct module_state *state, struct database *database);
+PyObject *py_view_create_transaction(struct module_state *state, struct database *database,
+                                     omendb_durability durability);
 
 #endif /* BINDING_H */

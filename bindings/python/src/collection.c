@@ -172,8 +172,9 @@ static omendb_status collection_run_upsert(void *argument)
 static PyObject *collection_upsert(PyObject *self, PyObject *const *args, Py_ssize_t count,
                                    PyObject *keywords)
 {
-    enum { IDS, VECTORS, DOCUMENTS, COUNT };
-    static const char *const names[] = {"ids", "vectors", "documents", NULL};
+    enum { IDS, VECTORS, DOCUMENTS, IF_ABSENT, IF_VERSION, COUNT };
+    static const char *const names[] = {"ids",       "vectors",    "documents",
+                                        "if_absent", "if_version", NULL};
     static const struct signature signature = {"upsert", names, 3, 1};
     struct collection *const collection = (struct collection *)self;
     struct module_state *const state = py_module_state_of(self);
@@ -185,7 +186,9 @@ static PyObject *collection_upsert(PyObject *self, PyObject *const *args, Py_ssi
         return NULL;
     }
     PyObject *result = NULL;
-    if (py_collection_enter(state, collection) == 0) {
+    if (py_row_columns_set_conditions(state, values[IF_ABSENT], values[IF_VERSION], &columns) ==
+            0 &&
+        py_collection_enter(state, collection) == 0) {
         struct upsert_call call = {.collection = collection->handle, .rows = &columns.rows};
         omendb_status status = OMENDB_OK;
         int called = 0;
@@ -205,6 +208,7 @@ struct delete_call {
     omendb_collection *collection;
     const struct id_column *ids; /* NULL: by filter. */
     const struct text *filter;
+    const uint64_t *if_versions; /* NULL: no conditions. */
     uint64_t deleted;
     omendb_error err;
 };
@@ -212,6 +216,11 @@ struct delete_call {
 static omendb_status collection_run_delete(void *argument)
 {
     struct delete_call *const call = argument;
+    if (call->if_versions != NULL) {
+        call->deleted = call->ids->count;
+        return omendb_collection_delete_if_version(call->collection, call->ids->ids,
+                                                   call->if_versions, call->ids->count, &call->err);
+    }
     if (call->ids != NULL) {
         return omendb_collection_delete(call->collection, call->ids->ids, call->ids->count,
                                         &call->deleted, &call->err);
@@ -223,8 +232,8 @@ static omendb_status collection_run_delete(void *argument)
 static PyObject *collection_delete(PyObject *self, PyObject *const *args, Py_ssize_t count,
                                    PyObject *keywords)
 {
-    enum { IDS, WHERE, COUNT };
-    static const char *const names[] = {"ids", "where", NULL};
+    enum { IDS, WHERE, IF_VERSION, COUNT };
+    static const char *const names[] = {"ids", "where", "if_version", NULL};
     static const struct signature signature = {"delete", names, 1, 0};
     struct collection *const collection = (struct collection *)self;
     struct module_state *const state = py_module_state_of(self);
@@ -239,14 +248,24 @@ static PyObject *collection_delete(PyObject *self, PyObject *const *args, Py_ssi
     }
     struct id_column ids = {.count = 0};
     struct text filter = {NULL, 0, 0};
+    uint64_t *if_versions = NULL;
     PyObject *result = NULL;
+    if (by_filter && values[IF_VERSION] != NULL && !Py_IsNone(values[IF_VERSION])) {
+        return py_errors_format(state, OMENDB_ERR_ARGUMENT, "if_version goes with ids");
+    }
     if (by_ids && py_id_column_init(state, values[IDS], true, &ids) < 0) return NULL;
     if (by_filter && py_json_append_object(state, &filter, values[WHERE], NULL, "where", -1) < 0) {
         goto cleanup;
     }
+    if (by_ids &&
+        py_row_versions(state, values[IF_VERSION], ids.count, ids.single, &if_versions) < 0) {
+        goto cleanup;
+    }
     if (py_collection_enter(state, collection) < 0) goto cleanup;
-    struct delete_call call = {
-        .collection = collection->handle, .ids = by_ids ? &ids : NULL, .filter = &filter};
+    struct delete_call call = {.collection = collection->handle,
+                               .ids = by_ids ? &ids : NULL,
+                               .filter = &filter,
+                               .if_versions = if_versions};
     omendb_status status = OMENDB_OK;
     int called = 0;
     if (by_filter || ids.count != 0) {
@@ -262,24 +281,29 @@ static PyObject *collection_delete(PyObject *self, PyObject *const *args, Py_ssi
 cleanup:
     py_id_column_deinit(&ids);
     py_text_deinit(&filter);
+    PyMem_Free(if_versions);
     return result;
 }
 
 static PyMethodDef collection_methods[] = {
     {"upsert", METHOD(collection_upsert), METHOD_FLAGS,
-     "upsert($self, /, ids, vectors=None, documents=None)\n--\n\n"
+     "upsert($self, /, ids, vectors=None, documents=None, *, if_absent=False, if_version=None)\n"
+     "--\n\n"
      "Insert or replace documents, all or none of them.\n\n"
      "ids: ints from 0 to 2**64 - 1 and strs. vectors: an array (rows, dim) for the only vector\n"
      "field, or {field: array}; a list may hold None where a document has no vector.\n"
-     "documents: dicts, JSON strs or None. One id with one vector and one document does too.\n\n"
+     "documents: dicts, JSON strs or None. One id with one vector and one document does too.\n"
+     "if_absent: insert only, ExistsError. if_version: the version that the document must have, "
+     "as\n"
+     "get_with_version() told, 0 for none, or one for each id (None: any); ConflictError.\n\n"
      "    >>> docs.upsert(ids=['c', 9], vectors=[[0, 1, 1], [1, 1, 1]],\n"
      "    ...             documents=[{'n': 4}, {'n': 5}])\n"
      "    >>> docs.upsert('d', [1, 0, 1], {'n': 6})\n"
      "    >>> len(docs)\n"
      "    6"},
     {"delete", METHOD(collection_delete), METHOD_FLAGS,
-     "delete($self, /, ids=None, *, where=None)\n--\n\n"
-     "Delete documents by id or by filter; how many there were.\n\n"
+     "delete($self, /, ids=None, *, where=None, if_version=None)\n--\n\n"
+     "Delete documents by id or by filter; how many there were. if_version as in upsert().\n\n"
      "    >>> docs.delete(['a', 'missing']), docs.delete(where={'n': {'$gte': 3}})\n"
      "    (1, 1)\n"
      "    >>> list(docs)\n"
@@ -294,6 +318,16 @@ static PyMethodDef collection_methods[] = {
      "The document of each id, None where there is none; all at one moment.\n\n"
      "    >>> docs.get_many(['b', 'missing', 7])\n"
      "    [{'n': 2}, None, {'n': 3}]"},
+    {"get_with_version", METHOD(py_reading_get_with_version), METHOD_FLAGS,
+     "get_with_version($self, /, id)\n--\n\n"
+     "(document, version) of an id, (None, 0) when there is none: for upsert(if_version=...).\n"
+     "What this transaction has written has the version 2**64 - 2.\n\n"
+     "    >>> document, version = docs.get_with_version('a')\n"
+     "    >>> docs.upsert('a', documents={'n': document['n'] + 1}, if_version=version)\n"
+     "    >>> docs.upsert('a', documents={'n': 9}, if_version=version)\n"
+     "    ... # doctest: +IGNORE_EXCEPTION_DETAIL\n"
+     "    Traceback (most recent call last):\n"
+     "    omendb.ConflictError"},
     {"vectors", METHOD(py_reading_vectors), METHOD_FLAGS,
      "vectors($self, /, field=None, ids=None, *, where=None)\n--\n\n"
      "Vectors as they went in, read-only, all of one moment: a Numbers (rows, dim), its rows the\n"

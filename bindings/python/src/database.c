@@ -506,6 +506,29 @@ static PyObject *database_batch(PyObject *self, PyObject *const *args, Py_ssize_
     return py_batch_create(state, (struct database *)self, durability);
 }
 
+static PyObject *database_transaction(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                                      PyObject *keywords)
+{
+    static const char *const names[] = {"durability", NULL};
+    static const struct signature signature = {"transaction", names, 0, 0};
+    struct module_state *const state = py_module_state_of(self);
+    PyObject *values[1];
+    omendb_durability durability = OMENDB_DURABILITY_DEFAULT;
+    if (state == NULL || py_convert_arguments(&signature, args, count, keywords, values) < 0 ||
+        py_convert_choice(state, values[0], "durability", py_convert_durability_names,
+                          &durability) < 0) {
+        return NULL;
+    }
+    return py_view_create_transaction(state, (struct database *)self, durability);
+}
+
+static PyObject *database_snapshot(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    struct module_state *const state = py_module_state_of(self);
+    return state != NULL ? py_view_create_snapshot(state, (struct database *)self) : NULL;
+}
+
 static PyObject *database_path(PyObject *self, void *closure)
 {
     (void)closure;
@@ -599,6 +622,21 @@ static PyMethodDef database_methods[] = {
      "    >>> db.rename_collection('docs', 'texts')\n"
      "    >>> docs.name\n"
      "    'texts'"},
+    {"transaction", METHOD(database_transaction), METHOD_FLAGS,
+     "transaction($self, /, *, durability=None)\n--\n\n"
+     "Begin a Transaction: reads at one moment and writes that become one batch.\n\n"
+     "    >>> with db.transaction() as t:\n"
+     "    ...     t['docs'].upsert('a', documents={'n': 10})\n"
+     "    ...     t['docs'].get('a'), docs.get('a')\n"
+     "    ({'n': 10}, {'n': 1})\n"
+     "    >>> docs.get('a')\n"
+     "    {'n': 10}"},
+    {"snapshot", database_snapshot, METH_NOARGS,
+     "snapshot($self, /)\n--\n\n"
+     "A Snapshot: all collections as they are now, until it is closed.\n\n"
+     "    >>> with db.snapshot() as snapshot:\n"
+     "    ...     docs.delete('a'), 'a' in snapshot['docs'], 'a' in docs\n"
+     "    (1, True, False)"},
     {"batch", METHOD(database_batch), METHOD_FLAGS,
      "batch($self, /, *, durability=None)\n--\n\n"
      "A context manager that writes to several collections, all or nothing.\n\n"

@@ -32,6 +32,7 @@ static const struct error_class error_classes[STATUS_COUNT] = {
     {"omendb.UnsupportedError", NULL, "A file of a newer format, or a feature this build lacks."},
     {"omendb.InterruptedError", &PyExc_InterruptedError, "Database.interrupt() was called."},
     {"omendb.TimeoutError", &PyExc_TimeoutError, "The call's own timeout passed."},
+    {"omendb.ConflictError", NULL, "Somebody else changed it first; nothing was changed."},
 };
 
 static PyObject *errors_make_class(const struct error_class *class, int status, PyObject *base)

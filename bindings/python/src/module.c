@@ -154,6 +154,9 @@ static int module_exec(PyObject *module)
         module_add_type(module, py_database_spec(), "Database", &state->database_type) < 0 ||
         module_add_type(module, py_collection_spec(), "Collection", &state->collection_type) < 0 ||
         module_add_type(module, py_batch_spec(), "Batch", &state->batch_type) < 0 ||
+        module_add_type(module, py_view_snapshot_spec(), "Snapshot", &state->snapshot_type) < 0 ||
+        module_add_type(module, py_view_transaction_spec(), "Transaction",
+                        &state->transaction_type) < 0 ||
         module_add_type(module, py_result_spec(), "Result", &state->result_type) < 0 ||
         module_add_type(module, py_numbers_spec(), "Numbers", &state->numbers_type) < 0 ||
         module_add_sequence(module, &module_hit_description, "Hit", &state->hit_type) < 0 ||
@@ -171,6 +174,8 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->database_type);
     Py_VISIT(state->collection_type);
     Py_VISIT(state->batch_type);
+    Py_VISIT(state->snapshot_type);
+    Py_VISIT(state->transaction_type);
     Py_VISIT(state->result_type);
     Py_VISIT(state->numbers_type);
     Py_VISIT(state->hit_type);
@@ -187,6 +192,8 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->database_type);
     Py_CLEAR(state->collection_type);
     Py_CLEAR(state->batch_type);
+    Py_CLEAR(state->snapshot_type);
+    Py_CLEAR(state->transaction_type);
     Py_CLEAR(state->result_type);
     Py_CLEAR(state->numbers_type);
     Py_CLEAR(state->hit_type);

@@ -77,6 +77,36 @@ PyObject *py_reading_subscript(PyObject *self, PyObject *id)
     return py_errors_format(state, OMENDB_ERR_NOT_FOUND, "no document %R", id);
 }
 
+PyObject *py_reading_get_with_version(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                                      PyObject *keywords)
+{
+    static const char *const names[] = {"id", NULL};
+    static const struct signature signature = {"get_with_version", names, 1, 1};
+    struct collection *const collection = (struct collection *)self;
+    struct module_state *const state = py_module_state_of(self);
+    PyObject *values[1];
+    if (state == NULL || py_convert_arguments(&signature, args, count, keywords, values) < 0 ||
+        py_collection_enter(state, collection) < 0) {
+        return NULL;
+    }
+    bool single = false;
+    PyObject *result = NULL;
+    omendb_documents *const documents = reading_by_ids(state, collection, values[0],
+                                                       OMENDB_WITH_DOCUMENTS, &single);
+    if (documents != NULL && !single) {
+        PyErr_SetString(PyExc_TypeError, "get_with_version() takes one id");
+    } else if (documents != NULL) {
+        PyObject *const document = reading_document(state, documents, 0);
+        if (document != NULL) {
+            result = Py_BuildValue("NK", document,
+                                   (unsigned long long)omendb_documents_version(documents, 0));
+        }
+    }
+    omendb_documents_destroy(documents);
+    py_collection_leave(collection);
+    return result;
+}
+
 PyObject *py_reading_get_many(PyObject *self, PyObject *const *args, Py_ssize_t count,
                               PyObject *keywords)
 {

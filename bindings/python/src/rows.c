@@ -129,6 +129,56 @@ int py_row_columns_init(struct module_state *state, struct collection *collectio
     return 0;
 }
 
+int py_row_versions(struct module_state *state, PyObject *value, size_t count, bool single,
+                    uint64_t **out)
+{
+    *out = NULL;
+    if (value == NULL || Py_IsNone(value)) return 0;
+    const bool one = PyIndex_Check(value) && single;
+    PyObject *items = one ? PyTuple_Pack(1, value) : PySequence_Tuple(value);
+    uint64_t *versions = NULL;
+    if (items == NULL) return -1;
+    const size_t given = (size_t)PyTuple_Size(items);
+    if (given != count) {
+        (void)py_errors_format(state, OMENDB_ERR_ARGUMENT, "%zu versions for %zu ids", given,
+                               count);
+        goto fail;
+    }
+    versions = PyMem_Calloc(count + 1, sizeof *versions);
+    if (versions == NULL) {
+        PyErr_NoMemory();
+        goto fail;
+    }
+    for (size_t i = 0; i < count; i++) {
+        versions[i] = OMENDB_VERSION_ANY; /* None leaves it. */
+        if (py_convert_u64(state, PyTuple_GetItem(items, (Py_ssize_t)i), "if_version",
+                           &versions[i]) < 0) {
+            goto fail;
+        }
+    }
+    Py_DECREF(items);
+    *out = versions;
+    return 0;
+fail:
+    Py_DECREF(items);
+    PyMem_Free(versions);
+    return -1;
+}
+
+int py_row_columns_set_conditions(struct module_state *state, PyObject *if_absent,
+                                  PyObject *if_version, struct row_columns *columns)
+{
+    bool absent = false;
+    if (py_convert_bool(if_absent, &absent) < 0 ||
+        py_row_versions(state, if_version, columns->ids.count, columns->ids.single,
+                        &columns->if_versions) < 0) {
+        return -1;
+    }
+    if (absent) columns->rows.flags |= OMENDB_ROWS_IF_ABSENT;
+    columns->rows.if_versions = columns->if_versions;
+    return 0;
+}
+
 void py_row_columns_deinit(struct row_columns *columns)
 {
     for (size_t i = 0; i < columns->vectors_count; i++) py_vector_rows_deinit(&columns->vectors[i]);
@@ -138,4 +188,6 @@ void py_row_columns_deinit(struct row_columns *columns)
     py_text_deinit(&columns->json);
     PyMem_Free(columns->json_offsets);
     columns->json_offsets = NULL;
+    PyMem_Free(columns->if_versions);
+    columns->if_versions = NULL;
 }
