@@ -181,6 +181,49 @@ OMENDB_API OMENDB_NODISCARD omendb_status omendb_check(omendb *db, uint32_t flag
 
 OMENDB_API void omendb_text_destroy(char *text);
 
+/* ---- Backup -------------------------------------------------------------------- */
+
+enum {
+    OMENDB_BACKUP_REPLACE = 1u /* A file of that name that is there, not in use, without a log. */
+};
+
+/* How far it is, in bytes of blocks. Nonzero stops it: INTERRUPTED, and no file is left. */
+typedef int (*omendb_backup_progress)(void *context, uint64_t done, uint64_t total);
+
+typedef struct omendb_backup_options {
+    uint32_t struct_size;
+    uint32_t flags; /* OMENDB_BACKUP_* */
+    /* omendb_backup: a backup or an increment of this database, made before: only blocks that it
+     * lacks are written, as an increment. NULL: all of them, as a database. */
+    const char *base;
+    omendb_backup_progress progress; /* On the caller's thread, once a MiB; may be NULL. */
+    void *context;
+} omendb_backup_options;
+#define OMENDB_BACKUP_OPTIONS_INIT                                                                 \
+    {                                                                                              \
+        (uint32_t)sizeof(omendb_backup_options), 0, 0, 0, 0                                        \
+    }
+
+/* Copies the database to the new file `path` while readers and writers go on: a closed database of its
+ * own, one moment of this one, with every batch that was acknowledged before the call. Blocks are
+ * verified on the way. `path` appears at the end, whole and synced, or not at all. `options` may be
+ * NULL. From a read-only handle it holds the newest batches that are in file and log.
+ * Errors: EXISTS, BUSY (`path` is in use), CORRUPT (a block; the message says of what), ARGUMENT
+ * (base is of another database), FULL, IO, INTERRUPTED; UNSUPPORTED: ":memory:", or an increment
+ * beside another process's writer. Cost: reads and writes all blocks, or those that base lacks; 16
+ * bytes of memory for each block of 64 KiB. */
+OMENDB_API OMENDB_NODISCARD omendb_status omendb_backup(omendb *db, const char *path,
+                                                        const omendb_backup_options *options,
+                                                        omendb_error *err);
+
+/* Makes the database `path` of a backup and the increments behind it, `paths` [count], in the order in
+ * which they were made: as the last of them is. All blocks are verified. A single backup is copied.
+ * Errors: as above; NOT_FOUND: a block is in none of the files, so one between them is missing. */
+OMENDB_API OMENDB_NODISCARD omendb_status omendb_restore(const char *const *paths, size_t count,
+                                                         const char *path,
+                                                         const omendb_backup_options *options,
+                                                         omendb_error *err);
+
 /* ---- Collections --------------------------------------------------------------- */
 
 /* What makes nearest neighbours of many vectors fast: a graph, which the database builds by

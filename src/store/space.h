@@ -54,6 +54,9 @@ omendb_status space_init(struct space *space, struct vfs *vfs, struct file *file
                          bool read_only, omendb_error *err);
 void space_deinit(struct space *space);
 
+/* Is `file` still what lies at `path`? */
+omendb_status space_file_is_at(struct file *file, const char *path, bool *out, omendb_error *err);
+
 /* The mapped bytes of a block, unverified. */
 static inline const uint8_t *space_address(const struct space *space, uint32_t block)
 {
