@@ -224,6 +224,28 @@ OMENDB_API OMENDB_NODISCARD omendb_status omendb_restore(const char *const *path
                                                          const omendb_backup_options *options,
                                                          omendb_error *err);
 
+typedef struct omendb_repair_options {
+    uint32_t struct_size;
+    uint32_t flags;                  /* OMENDB_BACKUP_REPLACE */
+    omendb_backup_progress progress; /* Documents instead of bytes. */
+    void *context;
+} omendb_repair_options;
+#define OMENDB_REPAIR_OPTIONS_INIT                                                                 \
+    {                                                                                              \
+        (uint32_t)sizeof(omendb_repair_options), 0, 0, 0                                           \
+    }
+
+/* Reads what can be read of the damaged database `path`, which is never written, and makes the new
+ * database `out_path` of it: the newest readable image and its log up to the first damage. Id maps,
+ * graphs and codes are built anew. A document whose text or id lies in a damaged block is left out,
+ * one whose vector does is kept without it. *report (may not be NULL) is JSON: "complete" tells whether
+ * everything is there, "collections" lists lost and incomplete ids; see docs/API.md. The status is OK
+ * also when much was lost. Errors: CORRUPT: nothing leads to any document, no file is made; EXISTS,
+ * BUSY, FULL, IO, NOMEM, INTERRUPTED, UNSUPPORTED. Cost: reads the file about twice, writes a new one. */
+OMENDB_API OMENDB_NODISCARD omendb_status omendb_repair(const char *path, const char *out_path,
+                                                        const omendb_repair_options *options,
+                                                        char **report, omendb_error *err);
+
 /* ---- Collections --------------------------------------------------------------- */
 
 /* What makes nearest neighbours of many vectors fast: a graph, which the database builds by

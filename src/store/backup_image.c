@@ -50,7 +50,7 @@ struct blame {
     char text[200];
 };
 
-static const char *array_kind_text(uint32_t kind)
+const char *backup_image_array_name(uint32_t kind)
 {
     static const char *const names[] = {[ARRAY_SLOTS] = "slots",
                                         [ARRAY_ID_BUCKETS] = "id map",
@@ -93,7 +93,7 @@ static omendb_status blame_collection(void *context, struct collection *collecti
     const omendb_status status = collection_each_array(collection, blame_array, blame, err);
     if (blame->array != NULL) {
         (void)snprintf(blame->text, sizeof blame->text, "collection %s: %s", collection->name,
-                       array_kind_text(blame->array->kind));
+                       backup_image_array_name(blame->array->kind));
         blame->array = NULL;
     }
     collection_unpin(collection);
@@ -126,7 +126,7 @@ static omendb_status walk_held(void *context, struct array *array, omendb_error 
     const omendb_status status = array_each_block(array, held_add, walk->image, err);
     if (status != OMENDB_ERR_CORRUPT) return status;
     return fail_within(err, status, "collection %s: directory of its %s", walk->name,
-                       array_kind_text(array->kind));
+                       backup_image_array_name(array->kind));
 }
 
 static omendb_status walk_held_collection(void *context, struct collection *collection,
@@ -153,6 +153,7 @@ omendb_status backup_image_load(struct vfs *vfs, struct file *file, struct super
     memcpy(out->uuid, origin ? root->origin_uuid : root->uuid, sizeof out->uuid);
     out->generation = origin ? root->origin_generation : root->generation;
     omendb_status status = space_init(&out->space, vfs, file, true, err);
+    out->space.lists_unread = true;
     for (uint32_t i = 0; status == OMENDB_OK && i < root->catalog_refs; i++)
         status = held_add(out, catalog_ref(&out->superblock.payload, i), err);
     if (status == OMENDB_OK)

@@ -69,4 +69,7 @@ uint32_t backup_image_run(const struct backup_image *image, uint32_t index, uint
 omendb_status backup_image_read(struct backup_image *image, uint32_t index, uint32_t count,
                                 void *to, omendb_error *err);
 
+/* What an array of that kind holds, for people: "documents". */
+const char *backup_image_array_name(uint32_t kind);
+
 #endif /* STORE_BACKUP_IMAGE_H */

@@ -38,6 +38,8 @@ struct space {
     struct vfs *vfs;
     struct file *file; /* NULL: in memory; then nothing below is used but epoch. */
     bool read_only;
+    bool
+        lists_unread; /* Collections are decoded without their lists of dead slots: only blocks count. */
     const uint8_t *mapping; /* The file from its beginning; longer than it. */
     size_t mapping_length;
     uint64_t generation; /* Of the newest durable superblock. */
