@@ -187,7 +187,7 @@ enum {
     OMENDB_BACKUP_REPLACE = 1u /* A file of that name that is there, not in use, without a log. */
 };
 
-/* How far it is, in bytes of blocks. Nonzero stops it: INTERRUPTED, and no file is left. */
+/* How far it is, in bytes of blocks (of ":memory:" in documents). Nonzero stops it: INTERRUPTED, and no file is left. */
 typedef int (*omendb_backup_progress)(void *context, uint64_t done, uint64_t total);
 
 typedef struct omendb_backup_options {
@@ -209,7 +209,7 @@ typedef struct omendb_backup_options {
  * verified on the way. `path` appears at the end, whole and synced, or not at all. `options` may be
  * NULL. From a read-only handle it holds the newest batches that are in file and log.
  * Errors: EXISTS, BUSY (`path` is in use), CORRUPT (a block; the message says of what), ARGUMENT
- * (base is of another database), FULL, IO, INTERRUPTED; UNSUPPORTED: ":memory:", or an increment
+ * (base is of another database), FULL, IO, INTERRUPTED; UNSUPPORTED: an increment of ":memory:", or
  * beside another process's writer. Cost: reads and writes all blocks, or those that base lacks; 16
  * bytes of memory for each block of 64 KiB. */
 OMENDB_API OMENDB_NODISCARD omendb_status omendb_backup(omendb *db, const char *path,

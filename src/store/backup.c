@@ -370,21 +370,26 @@ static omendb_status increment_make(struct backup *run, omendb_error *err)
     return backup_increment_make(&run->copy, image, &run->base, run->target.file, err);
 }
 
+static omendb_status copy_make(struct backup *run, omendb_error *err)
+{
+    if (run->store->path == NULL) return backup_memory(run->store, &run->copy, &run->target, err);
+    TRY(image_choose(run, err));
+    return run->options->base != NULL ? increment_make(run, err) : whole_make(run, err);
+}
+
 omendb_status backup_run(struct store *store, const char *path,
                          const struct backup_options *options, omendb_error *err)
 {
     struct backup run = {.store = store, .options = options};
     bool same = false;
-    if (store->path == NULL)
-        return fail(err, OMENDB_ERR_UNSUPPORTED, "a database in memory can't be backed up yet");
-    TRY(space_file_is_at(store->space.file, path, &same, err));
+    if (store->path == NULL && options->base != NULL)
+        return fail(err, OMENDB_ERR_UNSUPPORTED, "a database in memory has no blocks to compare");
+    if (store->path != NULL) TRY(space_file_is_at(store->space.file, path, &same, err));
     if (same) return fail(err, OMENDB_ERR_ARGUMENT, "%s: a database can't be its own backup", path);
     TRY(backup_copy_begin(&run.copy, store, options, err));
     omendb_status status = backup_target_open(store->vfs, path, options->replace, &run.target, err);
     if (status == OMENDB_OK) {
-        status = image_choose(&run, err);
-        if (status == OMENDB_OK)
-            status = options->base != NULL ? increment_make(&run, err) : whole_make(&run, err);
+        status = copy_make(&run, err);
         if (status == OMENDB_OK) status = backup_target_publish(&run.target, err);
         backup_target_close(&run.target);
     }

@@ -35,4 +35,8 @@ omendb_status backup_increment_make(struct backup_copy *copy, struct backup_imag
                                     const struct backup_image *base, struct file *file,
                                     omendb_error *err);
 
+/* backup_memory.c. Fills the target's file with what a database in memory holds. */
+omendb_status backup_memory(struct store *store, struct backup_copy *copy,
+                            struct backup_target *target, omendb_error *err);
+
 #endif /* STORE_BACKUP_INNER_H */

@@ -455,6 +455,33 @@ static void an_increment_needs_a_base_of_its_database(void)
 
 /* ---- Memory ---- */
 
+static void a_database_in_memory_has_a_backup(void)
+{
+    live_close(fresh("backup-memory-db"));
+    struct store *store = live_open(NULL, 0);
+    struct collection *collection = live_create(store, "c");
+    struct model model;
+    uint64_t random = 8;
+    model_init(&model);
+    for (int i = 0; i < 10; i++) model_change(&model, store, collection, &random, 60);
+    struct watch watch = {0};
+    const struct backup_options options = {.progress = watched, .context = &watch};
+    OK(backup_run(store, copy_name, &options, &err));
+    CHECK(watch.done == watch.total && watch.calls >= 2);
+    model_compare(&model, copy_name);
+    FAILS(OMENDB_ERR_EXISTS, backup_run(store, copy_name, &plain, &err));
+    FAILS(OMENDB_ERR_UNSUPPORTED,
+          backup_run(store, back_name, &(struct backup_options){.base = copy_name}, &err));
+    struct watch stopping = {.stop_at = 2};
+    FAILS(OMENDB_ERR_INTERRUPTED,
+          backup_run(store, back_name,
+                     &(struct backup_options){.progress = watched, .context = &stopping}, &err));
+    nothing_left(back_name);
+    collection_unpin(collection);
+    live_close(store);
+    clean_up();
+}
+
 static void survives_failing_allocations(void)
 {
     struct store *store = fresh("backup-memory");
@@ -495,6 +522,7 @@ int main(int argc, char **argv)
         {"increments_restore_every_moment", increments_restore_every_moment},
         {"a_damaged_increment_restores_nothing_wrong", a_damaged_increment_restores_nothing_wrong},
         {"an_increment_needs_a_base_of_its_database", an_increment_needs_a_base_of_its_database},
+        {"a_database_in_memory_has_a_backup", a_database_in_memory_has_a_backup},
         {"survives_failing_allocations", survives_failing_allocations},
         {NULL, NULL}};
     return test_main(tests, argc, argv);

@@ -38,6 +38,8 @@ from ._omendb import (
     UnsupportedError,
     __version__,
     open,
+    repair,
+    restore,
 )
 
 # `import omendb` must stay below 10 ms: this file imports nothing from the standard library.
@@ -235,4 +237,6 @@ __all__ = [
     "Vector",
     "__version__",
     "open",
+    "repair",
+    "restore",
 ]
