@@ -151,16 +151,14 @@ static omendb_status links_build(struct salvage *salvage, uint32_t field, omendb
 
 /* ---- One document ---- */
 
-static omendb_status loss_add(struct salvage *salvage, const struct id_view *id, uint32_t fields,
-                              omendb_error *err)
+omendb_status repair_loss_add(struct repair *run, const struct repair_part *part,
+                              const struct id_view *id, uint32_t fields, omendb_error *err)
 {
-    struct repair *run = salvage->run;
     if (!alloc_grow(&run->losses, &run->losses_capacity, run->losses_count + 1,
                     sizeof *run->losses))
         return fail(err, OMENDB_ERR_NOMEM, "out of memory: list of lost ids");
     struct repair_loss *loss = &run->losses[run->losses_count];
-    *loss = (struct repair_loss){
-        .collection = salvage->part->id, .hash = id_hash(id), .fields = fields};
+    *loss = (struct repair_loss){.collection = part->id, .hash = id_hash(id), .fields = fields};
     loss->id.number = id->number;
     loss->id.text_offset = UINT64_MAX;
     loss->id.size = id->size;
@@ -257,7 +255,7 @@ static omendb_status document_salvage(struct salvage *salvage, uint32_t slot,
     if (status != OMENDB_OK) {
         buffer_deinit(&scratch);
         TRY(hard(status, &local, err));
-        return loss_add(salvage, &id, 0, err);
+        return repair_loss_add(run, part, &id, 0, err);
     }
     status = batch_add(&run->batch, OPERATION_UPSERT, part->to->id, id.text_view, id.size,
                        id.number, document, size, err);
@@ -265,7 +263,7 @@ static omendb_status document_salvage(struct salvage *salvage, uint32_t slot,
     TRY(status);
     TRY(vectors_salvage(salvage, slot, &fields, err));
     part->salvaged++;
-    if (fields != 0) TRY(loss_add(salvage, &id, fields, err));
+    if (fields != 0) TRY(repair_loss_add(run, part, &id, fields, err));
     return run->batch.bytes.size >= REPAIR_BATCH_BYTES ? repair_flush(run, err) : OMENDB_OK;
 }
 
@@ -305,6 +303,7 @@ omendb_status repair_collection(struct repair *run, struct repair_part *part, om
     const omendb_status status = slots_salvage(&salvage, err);
     for (uint32_t f = 0; f < from->schema->vectors_count; f++) alloc_free(salvage.links[f].node);
     alloc_free(salvage.links);
-    if (live > salvage.seen) part->nameless += live - salvage.seen; /* Their slots are lost. */
-    return status;
+    if (status != OMENDB_OK || live <= salvage.seen) return status;
+    part->nameless += live - salvage.seen; /* Their slots are lost. */
+    return repair_lost_ids(run, part, err);
 }

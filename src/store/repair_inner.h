@@ -57,6 +57,10 @@ struct repair {
 
 /* Every document of the image's collection goes to part->to. */
 omendb_status repair_collection(struct repair *run, struct repair_part *part, omendb_error *err);
+/* The ids that can be found of documents whose slots can't: out of part->nameless into the losses. */
+omendb_status repair_lost_ids(struct repair *run, struct repair_part *part, omendb_error *err);
+omendb_status repair_loss_add(struct repair *run, const struct repair_part *part,
+                              const struct id_view *id, uint32_t fields, omendb_error *err);
 /* Commits what run->batch holds. */
 omendb_status repair_flush(struct repair *run, omendb_error *err);
 omendb_status repair_problem(struct repair *run, const char *text, omendb_error *err);
