@@ -4,10 +4,14 @@ import json
 import os
 import random
 import struct
+import subprocess
+import sys
 
 from cli_help import FAILURE, NEGATIVE, USAGE, CliTest, f32
 
 BLOCK = 65536
+TOOLS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools")
+sys.path.insert(0, TOOLS)
 
 
 class Backup(CliTest):
@@ -62,9 +66,21 @@ class Backup(CliTest):
             self.json("restore", back, *files[:i + 1], "--replace")
             self.assertEqual(self.content(back), contents[i])
         self.assertTrue(self.json("check", back, "--deep")["ok"])
+        self.restored_by_the_text_alone(files, contents[3])
         done = self.run_cli("restore", self.path("b.omen"), *files[1:], code=FAILURE)
         self.assertIn("missing", done.stderr)
         self.assertFalse(os.path.exists(self.path("b.omen")))
+
+    def restored_by_the_text_alone(self, files, content):
+        """Python's reader, which was written from docs/FORMAT.md, comes to the same database."""
+        from omen_reader.increment import restore
+        out = self.path("text.omen")
+        restore(files, out)
+        for path in (out, self.path("back.omen"), files[0]):
+            done = subprocess.run([sys.executable, os.path.join(TOOLS, "omen_dump.py"), "--verify", path],
+                                  capture_output=True, check=False)
+            self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertEqual(self.content(out), content)
 
     def test_a_base_of_another_database_is_refused(self):
         self.fill()
