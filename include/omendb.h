@@ -206,8 +206,9 @@ typedef struct omendb_backup_options {
 
 /* Copies the database to the new file `path` while readers and writers go on: a closed database of its
  * own, one moment of this one, with every batch that was acknowledged before the call. Blocks are
- * verified on the way. `path` appears at the end, whole and synced, or not at all. `options` may be
- * NULL. From a read-only handle it holds the newest batches that are in file and log.
+ * verified on the way. `path` appears at the end, whole and synced, or not at all; only an error of
+ * making its name durable comes when it is there. `options` may be NULL. From a read-only handle it
+ * holds the newest batches that are in file and log.
  * Errors: EXISTS, BUSY (`path` is in use), CORRUPT (a block; the message says of what), ARGUMENT
  * (base is of another database), FULL, IO, INTERRUPTED; UNSUPPORTED: an increment of ":memory:", or
  * beside another process's writer. Cost: reads and writes all blocks, or those that base lacks; 16

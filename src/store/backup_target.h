@@ -32,7 +32,7 @@ omendb_status backup_target_open(struct vfs *vfs, const char *path, bool replace
 /* Lets go of the file, so that a store can be opened on it; and takes it again. */
 void backup_target_lend(struct backup_target *target);
 omendb_status backup_target_take(struct backup_target *target, omendb_error *err);
-/* Syncs the file and gives it its name. */
+/* Syncs the file and gives it its name. If only making that durable fails, the file is there. */
 omendb_status backup_target_publish(struct backup_target *target, omendb_error *err);
 /* Ends it; what was not published is removed. */
 void backup_target_close(struct backup_target *target);

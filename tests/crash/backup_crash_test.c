@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/compiler.h"
 #include "crash/faults.h"
+#include "crash/interpose.h"
 #include "crash/scene.h"
 #include "store/backup.h"
 #include "test.h"
@@ -18,17 +19,19 @@ struct trial {
     uint64_t sequence;          /* and up to which batch. */
     uint64_t images, good_ones; /* Crashes looked at; those after which there is a backup. */
     uint64_t step;
+    bool minor;       /* interpose.h stands between. */
     bool stopped;     /* One of them failed. */
     uint32_t written; /* Batches committed while it was made. */
 };
 
-static void trial_begin(struct trial *trial, bool reader, uint64_t seed)
+static void trial_begin(struct trial *trial, bool reader, bool minor, uint64_t seed)
 {
     static const struct scene_line kill = {.kind = SCENE_KILL};
     static const struct scene_line look = {.kind = SCENE_OPEN_READ_ONLY};
     omendb_error error = {0};
-    *trial = (struct trial){.reader = reader, .step = 1};
+    *trial = (struct trial){.reader = reader, .step = 1, .minor = minor};
     scene_init(&trial->scene, sim_create(seed));
+    if (minor) interpose_begin(trial->scene.sim, false);
     scene_play_all(&trial->scene, LINES);
     if (reader) {
         scene_prepare(&trial->scene, &kill);
@@ -46,6 +49,7 @@ static void trial_end(struct trial *trial)
     if (trial->scene.failure[0] != '\0') fprintf(stderr, "%s\n", trial->scene.failure);
     CHECK(trial->scene.failure[0] == '\0');
     scene_deinit(&trial->scene);
+    if (trial->minor) interpose_end(sim);
     CHECK(sim_open_files(sim) == 0);
     sim_destroy(sim);
 }
@@ -145,7 +149,7 @@ static void crashes_leave_no_backup_or_a_good_one(void)
 {
     for (int reader = 0; reader < 2; reader++) {
         struct trial trial;
-        trial_begin(&trial, reader != 0, 7);
+        trial_begin(&trial, reader != 0, false, 7);
         struct backup_options options = {.progress = written_beside, .context = &trial};
         omendb_error error = {0};
         trial.step = test_step(1);
@@ -167,20 +171,31 @@ static void crashes_leave_no_backup_or_a_good_one(void)
     }
 }
 
+enum failing { FAILING_CALL, FAILING_READ, FAILING_MINOR };
+
+static uint64_t calls_so_far(struct sim *sim, enum failing what)
+{
+    if (what == FAILING_MINOR) return interpose_minor_calls();
+    return what == FAILING_READ ? sim_call_count(sim, SIM_READ) : sim_calls(sim);
+}
+
 /* One call of the backup fails; returns false when there is no such call. */
-static bool failed_once(bool reader, uint64_t call, bool read, enum sim_fault fault)
+static bool failed_once(bool reader, uint64_t call, enum failing what, enum sim_fault fault)
 {
     struct trial trial;
     const uint64_t memory = alloc_bytes();
-    trial_begin(&trial, reader, call);
+    trial_begin(&trial, reader, what == FAILING_MINOR, call);
     struct sim *sim = trial.scene.sim;
     struct backup_options options = {.progress = written_beside, .context = &trial};
     omendb_error error = {0};
-    const uint64_t before = read ? sim_call_count(sim, SIM_READ) : sim_calls(sim);
-    if (read) sim_fail_read_at(sim, before + call);
-    else sim_fail_at(sim, before + call, fault);
+    uint64_t before = 0;
+    if (what == FAILING_MINOR) interpose_fail_minor_at(call);
+    else before = calls_so_far(sim, what);
+    if (what == FAILING_READ) sim_fail_read_at(sim, before + call);
+    if (what == FAILING_CALL) sim_fail_at(sim, before + call, fault);
     const omendb_status status = backup_run(trial.scene.store, copy_path, &options, &error);
-    const uint64_t after = read ? sim_call_count(sim, SIM_READ) : sim_calls(sim);
+    const uint64_t after = calls_so_far(sim, what);
+    if (what == FAILING_MINOR) interpose_fail_minor_at(0);
     CHECK(status == OMENDB_OK || (error.status == status && error.message[0] != '\0'));
     if (status == OMENDB_OK) CHECK(copy_is_there(sim));
     if (before + call > after) { /* It waits for a call that the backup doesn't make. */
@@ -207,10 +222,13 @@ static void failing_calls_leave_no_backup_or_a_good_one(void)
     for (int reader = 0; reader < 2; reader++) {
         const uint64_t step = test_step(2);
         for (uint64_t call = 1;; call += step)
-            if (!failed_once(reader != 0, call, false, faults[call / step % COUNT_OF(faults)]))
+            if (!failed_once(reader != 0, call, FAILING_CALL,
+                             faults[call / step % COUNT_OF(faults)]))
                 break;
         for (uint64_t call = 1;; call += step)
-            if (!failed_once(reader != 0, call, true, SIM_FAULT_IO)) break;
+            if (!failed_once(reader != 0, call, FAILING_READ, SIM_FAULT_IO)) break;
+        for (uint64_t call = 1;; call += step)
+            if (!failed_once(reader != 0, call, FAILING_MINOR, SIM_FAULT_IO)) break;
     }
 }
 

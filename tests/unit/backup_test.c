@@ -507,6 +507,34 @@ static void survives_failing_allocations(void)
     clean_up();
 }
 
+static void restoring_survives_failing_allocations(void)
+{
+    struct store *store = fresh("restore-memory");
+    struct collection *collection = live_create(store, "c");
+    for (uint64_t id = 0; id < 20; id++) live_put(store, collection, id, id, 100);
+    OK(backup_run(store, copy_name, &plain, &err));
+    collection_unpin(collection);
+    live_close(store);
+    const char *const paths[] = {copy_name, copy_name};
+    bool failed = true;
+    for (long n = 0; failed; n++) {
+        (void)alloc_fail_after(n, 1);
+        const omendb_status status = backup_restore(vfs_real(), paths, 2, back_name, &plain, &err);
+        failed = alloc_fail_after(-1, 0) < 0;
+        CHECK(status == OMENDB_OK || (failed && status == OMENDB_ERR_NOMEM));
+        if (there(
+                back_name)) { /* The directory was not synced, or a smaller mapping did as well. */
+            struct store *back = live_open(back_name, OMENDB_OPEN_READ_ONLY);
+            live_check(back);
+            live_close(back);
+        } else {
+            CHECK(status == OMENDB_ERR_NOMEM);
+        }
+        remove_store(back_name);
+    }
+    clean_up();
+}
+
 int main(int argc, char **argv)
 {
     static const struct test tests[] = {
@@ -524,6 +552,7 @@ int main(int argc, char **argv)
         {"an_increment_needs_a_base_of_its_database", an_increment_needs_a_base_of_its_database},
         {"a_database_in_memory_has_a_backup", a_database_in_memory_has_a_backup},
         {"survives_failing_allocations", survives_failing_allocations},
+        {"restoring_survives_failing_allocations", restoring_survives_failing_allocations},
         {NULL, NULL}};
     return test_main(tests, argc, argv);
 }

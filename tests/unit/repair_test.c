@@ -380,6 +380,35 @@ static void never_writes_the_original(void)
     clean_up();
 }
 
+static void survives_failing_allocations(void)
+{
+    made("repair-memory");
+    const struct store_options like = live_options(NULL, 0);
+    struct buffer report = {0};
+    const long many = 1000000;
+    (void)alloc_fail_after(many, 1);
+    OK(repair_run(&like, name, out_name, &plain, &report, &err));
+    const long requests = many - alloc_fail_after(-1, 0);
+    buffer_deinit(&report);
+    for (long n = 0; n < requests; n += 1 + requests / 80) {
+        remove_store(out_name);
+        (void)alloc_fail_after(n, 1);
+        const omendb_status status = repair_run(&like, name, out_name, &plain, &report, &err);
+        (void)alloc_fail_after(-1, 0);
+        CHECK(status == OMENDB_OK || status == OMENDB_ERR_NOMEM);
+        if (status == OMENDB_OK) {
+            OK(buffer_append(&report, "", 1, &err));
+            struct outcome outcome = {.report = (char *)report.data};
+            outcome_judge(&outcome);
+            CHECK(outcome.whole == documents_made());
+        } else {
+            CHECK(access(out_name, F_OK) != 0);
+        }
+        buffer_deinit(&report);
+    }
+    clean_up();
+}
+
 int main(int argc, char **argv)
 {
     static const struct test tests[] = {
@@ -389,6 +418,7 @@ int main(int argc, char **argv)
         {"any_damage_lets_nothing_wrong_out", any_damage_lets_nothing_wrong_out},
         {"the_log_counts_up_to_its_damage", the_log_counts_up_to_its_damage},
         {"never_writes_the_original", never_writes_the_original},
+        {"survives_failing_allocations", survives_failing_allocations},
         {NULL, NULL}};
     return test_main(tests, argc, argv);
 }
