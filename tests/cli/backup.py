@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 
+import cli_help
 from cli_help import FAILURE, NEGATIVE, USAGE, CliTest, f32
 
 BLOCK = 65536
@@ -89,6 +90,25 @@ class Backup(CliTest):
         self.run_cli("create", other, "docs", "--vector", "v:2")
         done = self.run_cli("backup", other, self.path("i"), "--base", full, code=FAILURE)
         self.assertIn("not a backup of this database", done.stderr)
+
+
+class Completion(CliTest):
+    def complete(self, *words):
+        script = ('source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); '
+                  '_omendb; printf "%s\\n" "${COMPREPLY[@]}"')
+        source = os.path.join(TOOLS, "../cli/completion/omendb.bash")
+        done = subprocess.run(["bash", "-c", script, "bash", source, cli_help.BINARY, *words],
+                              capture_output=True, check=True, cwd=self.folder.name)
+        return done.stdout.decode().split()
+
+    def test_bash_completes_commands_options_collections_and_files(self):
+        self.fill()
+        self.assertEqual(self.complete("re"), ["rename", "restore", "repair"])
+        self.assertEqual(self.complete("help", "ba"), ["backup"])
+        self.assertEqual(self.complete("backup", "x.omen", "y", "--b"), ["--base"])
+        self.assertEqual(self.complete("find", "x.omen", "d"), ["docs"])
+        self.assertEqual(self.complete("find", "x.o"), ["x.omen"])
+        self.assertEqual(self.complete("backup", "x.omen", "x"), ["x.omen"])
 
 
 class Repair(CliTest):

@@ -25,7 +25,7 @@ import unittest
 import cli_help
 from cli_help import FAILURE, NEGATIVE, OK, USAGE, CliTest, f32, npy, vecs
 from index import Index  # Found by the loader, like the classes below.
-from backup import Backup, Export, Repair
+from backup import Backup, Completion, Export, Repair
 
 
 class Usage(CliTest):
