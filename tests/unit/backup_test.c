@@ -41,6 +41,24 @@ static void clean_up(void)
     remove_store(back_name);
 }
 
+static void flip(const char *path, uint64_t at)
+{
+    FILE *file = fopen(path, "r+b");
+    CHECK(file != NULL && fseek(file, (long)at, SEEK_SET) == 0);
+    const int byte = fgetc(file);
+    CHECK(byte != EOF && fseek(file, (long)at, SEEK_SET) == 0);
+    CHECK(fputc(byte ^ 0x40, file) != EOF && fclose(file) == 0);
+}
+
+static uint64_t size_of(const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    CHECK(file != NULL && fseek(file, 0, SEEK_END) == 0);
+    const long size = ftell(file);
+    fclose(file);
+    return (uint64_t)size;
+}
+
 /* ---- A model: what each id says ---- */
 
 struct model {
@@ -226,6 +244,50 @@ static void a_large_catalog_is_copied(void)
     clean_up();
 }
 
+/* More than 256 blocks of documents: their references lie in a leaf. */
+static void directories_with_leaves_are_copied(void)
+{
+    enum { LARGE = 600 };
+    struct store *store = fresh("backup-leaves");
+    struct collection *collection = live_create(store, "c");
+    for (uint64_t id = 0; id < LARGE; id += 20) {
+        struct batch batch = {0};
+        for (uint64_t i = id; i < id + 20; i++) live_add(&batch, collection, i, i, 31000);
+        OK(live_commit(store, &batch, &err));
+    }
+    OK(backup_run(store, copy_name, &plain, &err));
+    CHECK(collection->documents.chunks.leaf_count == 1);
+    live_put(store, collection, 5, 1005, 10);
+    char increment[NAME + 8];
+    snprintf(increment, sizeof increment, "%s-inc", name);
+    (void)unlink(increment);
+    OK(backup_run(store, increment, &(struct backup_options){.base = copy_name}, &err));
+    CHECK(size_of(increment) < size_of(copy_name) / 4);
+    const uint64_t leaf = collection->documents.chunks.leaves[0].block;
+    collection_unpin(collection);
+    live_close(store);
+    const char *const paths[] = {copy_name, increment};
+    OK(backup_restore(vfs_real(), paths, 2, back_name, &plain, &err));
+    store = live_open(back_name, OMENDB_OPEN_READ_ONLY);
+    collection = live_collection(store, "c");
+    for (uint64_t id = 0; id < LARGE; id++)
+        CHECK(live_get(store, collection, id) == (int64_t)(id == 5 ? 1005 : id));
+    live_check(store);
+    collection_unpin(collection);
+    live_close(store);
+    /* A restore has the blocks where its source had them. */
+    remove_store(copy_name);
+    OK(backup_restore(vfs_real(), (const char *const[]){back_name}, 1, copy_name, &plain, &err));
+    flip(copy_name, leaf * BLOCK_SIZE + 40);
+    remove_store(back_name);
+    FAILS(OMENDB_ERR_CORRUPT,
+          backup_restore(vfs_real(), (const char *const[]){copy_name}, 1, back_name, &plain, &err));
+    CHECK(strstr(err.message, "documents") != NULL);
+    nothing_left(back_name);
+    (void)unlink(increment);
+    clean_up();
+}
+
 /* ---- What it refuses ---- */
 
 static void never_overwrites_unless_asked(void)
@@ -286,24 +348,6 @@ static void progress_counts_up_and_can_stop(void)
     collection_unpin(collection);
     live_close(store);
     clean_up();
-}
-
-static void flip(const char *path, uint64_t at)
-{
-    FILE *file = fopen(path, "r+b");
-    CHECK(file != NULL && fseek(file, (long)at, SEEK_SET) == 0);
-    const int byte = fgetc(file);
-    CHECK(byte != EOF && fseek(file, (long)at, SEEK_SET) == 0);
-    CHECK(fputc(byte ^ 0x40, file) != EOF && fclose(file) == 0);
-}
-
-static uint64_t size_of(const char *path)
-{
-    FILE *file = fopen(path, "rb");
-    CHECK(file != NULL && fseek(file, 0, SEEK_END) == 0);
-    const long size = ftell(file);
-    fclose(file);
-    return (uint64_t)size;
 }
 
 static void a_corrupt_block_is_reported_not_copied(void)
@@ -544,6 +588,7 @@ int main(int argc, char **argv)
         {"a_readers_backup_has_the_log_too", a_readers_backup_has_the_log_too},
         {"an_empty_database_has_a_backup", an_empty_database_has_a_backup},
         {"a_large_catalog_is_copied", a_large_catalog_is_copied},
+        {"directories_with_leaves_are_copied", directories_with_leaves_are_copied},
         {"never_overwrites_unless_asked", never_overwrites_unless_asked},
         {"progress_counts_up_and_can_stop", progress_counts_up_and_can_stop},
         {"a_corrupt_block_is_reported_not_copied", a_corrupt_block_is_reported_not_copied},

@@ -264,6 +264,39 @@ static void any_one_damaged_block_costs_only_what_it_holds(void)
     clean_up();
 }
 
+/* A damaged leaf hides all blocks of its array; the others are still there. */
+static void a_damaged_leaf_costs_its_array(void)
+{
+    enum { LARGE = 600 };
+    named("repair-leaf");
+    struct store *store = live_open(name, 0);
+    struct collection *collection = live_create(store, "c");
+    for (uint64_t id = 0; id < LARGE; id += 20) {
+        struct batch batch = {0};
+        for (uint64_t i = id; i < id + 20; i++) live_add(&batch, collection, i, i, 31000);
+        OK(live_commit(store, &batch, &err));
+    }
+    OK(store_checkpoint(store, &err));
+    CHECK(collection->documents.chunks.leaf_count == 1);
+    collection_unpin(collection);
+    live_close(store);
+    store = live_open(name, OMENDB_OPEN_READ_ONLY);
+    collection = live_collection(store, "c");
+    const uint64_t leaf = collection->documents.chunks.leaves[0].block;
+    collection_unpin(collection);
+    live_close(store);
+    flip(name, leaf * BLOCK_SIZE + 40);
+    const struct store_options like = live_options(NULL, 0);
+    struct buffer report = {0};
+    OK(repair_run(&like, name, out_name, &plain, &report, &err));
+    OK(buffer_append(&report, "", 1, &err));
+    const struct outcome outcome = {.report = (char *)report.data};
+    CHECK(report_number(&outcome, "lost") == LARGE && report_number(&outcome, "documents") == 0);
+    for (uint64_t id = 0; id < LARGE; id += 17) CHECK(listed(&outcome, "lost_ids", id));
+    buffer_deinit(&report);
+    clean_up();
+}
+
 /* Blocks, superblocks, several at once. */
 static void any_damage_lets_nothing_wrong_out(void)
 {
@@ -415,6 +448,7 @@ int main(int argc, char **argv)
         {"a_sound_database_comes_out_complete", a_sound_database_comes_out_complete},
         {"any_one_damaged_block_costs_only_what_it_holds",
          any_one_damaged_block_costs_only_what_it_holds},
+        {"a_damaged_leaf_costs_its_array", a_damaged_leaf_costs_its_array},
         {"any_damage_lets_nothing_wrong_out", any_damage_lets_nothing_wrong_out},
         {"the_log_counts_up_to_its_damage", the_log_counts_up_to_its_damage},
         {"never_writes_the_original", never_writes_the_original},
