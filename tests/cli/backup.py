@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import cli_help
-from cli_help import FAILURE, NEGATIVE, USAGE, CliTest, f32
+from cli_help import FAILURE, NEGATIVE, USAGE, CliTest, f32, npy
 
 BLOCK = 65536
 TOOLS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools")
@@ -82,6 +82,20 @@ class Backup(CliTest):
                                   capture_output=True, check=False)
             self.assertEqual(done.returncode, 0, done.stdout)
         self.assertEqual(self.content(out), content)
+
+    def test_graphs_come_along_and_are_built_anew_by_repair(self):
+        rng = random.Random(7)
+        rows = [[rng.gauss(0, 1) for _ in range(16)] for _ in range(5000)]
+        self.run_cli("import", self.db, "docs", self.write("v.npy", npy(rows)), "--create", "--vector", "v")
+        copy, repaired = self.path("copy.omen"), self.path("repaired.omen")
+        self.run_cli("backup", self.db, copy)
+        self.assertTrue(self.json("repair", copy, repaired)["complete"])
+        for path in (copy, repaired):
+            index = self.json("stats", path)["collections"][0]["vectors"][0]["index"]
+            self.assertEqual((index["state"], index["unindexed"]), ("ready", 0))
+            found = self.json("search", path, "docs", "--like", "17", "--ef", "50", "--explain")
+            self.assertEqual(found["explain"]["plan"], "graph")
+            self.assertTrue(self.json("check", path, "--deep")["ok"])
 
     def test_a_base_of_another_database_is_refused(self):
         self.fill()
