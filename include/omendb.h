@@ -163,7 +163,7 @@ OMENDB_API omendb_status omendb_close(omendb *db, omendb_error *err);
 /* Makes everything acknowledged so far durable, whatever the level of its batch. */
 OMENDB_API OMENDB_NODISCARD omendb_status omendb_sync(omendb *db, omendb_error *err);
 
-/* Ends the running queries and waiting writers of `db` with INTERRUPTED, from any
+/* Ends the running queries, backups and waiting writers of `db` with INTERRUPTED, from any
  * thread. A commit that is already being written finishes. */
 OMENDB_API void omendb_interrupt(omendb *db);
 

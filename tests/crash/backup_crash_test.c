@@ -6,6 +6,7 @@
 #include "crash/interpose.h"
 #include "crash/scene.h"
 #include "store/backup.h"
+#include "store/repair.h"
 #include "test.h"
 
 enum { LINES = 11 }; /* Of the script: collections, documents, an image, and batches behind it. */
@@ -232,12 +233,153 @@ static void failing_calls_leave_no_backup_or_a_good_one(void)
     }
 }
 
+/* ---- The way back ---- */
+
+static const char increment_path[] = "copy.increment", back_path[] = "back.omen";
+
+static bool back_is_there(struct sim *sim)
+{
+    struct file *file = NULL;
+    const bool there = file_open(sim_vfs(sim), back_path, FILE_READ_ONLY, &file, NULL) == OMENDB_OK;
+    file_close(file);
+    return there;
+}
+
+static omendb_status brought_back(struct trial *trial, bool repair, omendb_error *err)
+{
+    static const struct backup_options plain = {0};
+    static const struct repair_options careful = {0};
+    static const char *const paths[] = {copy_path, increment_path};
+    struct sim *sim = trial->scene.sim;
+    struct buffer report = {0};
+    if (!repair) return backup_restore(sim_vfs(sim), paths, 2, back_path, &plain, err);
+    const omendb_status status = repair_run(&trial->scene.options, scene_path, back_path, &careful,
+                                            &report, err);
+    if (status == OMENDB_OK) CHECK(memcmp(report.data, "{\"complete\":true,", 17) == 0);
+    buffer_deinit(&report);
+    return status;
+}
+
+/* A machine with a database that was killed, a backup of it and an increment. */
+static void trial_for_return(struct trial *trial, uint64_t seed)
+{
+    static const struct scene_line lines[] = {{SCENE_PUT, 0, 0, 60, 1, 900},
+                                              {SCENE_KILL, 0, 0, 0, 0, 0}};
+    static const struct backup_options plain = {0}, increment = {.base = copy_path};
+    omendb_error error = {0};
+    trial_begin(trial, false, false, seed);
+    CHECK(backup_run(trial->scene.store, copy_path, &plain, &error) == OMENDB_OK);
+    scene_prepare(&trial->scene, &lines[0]);
+    CHECK(scene_play(&trial->scene, &lines[0], &error) == OMENDB_OK);
+    CHECK(backup_run(trial->scene.store, increment_path, &increment, &error) == OMENDB_OK);
+    trial->model = trial->scene.now;
+    trial->sequence = trial->scene.sequence;
+    scene_prepare(&trial->scene, &lines[1]);
+    CHECK(scene_play(&trial->scene, &lines[1], &error) == OMENDB_OK);
+}
+
+/* Where nothing fails there is a complete one; else none, or a complete one. A repair counts its own
+ * batches, so only its documents are compared. */
+static void return_judged(struct trial *trial, struct sim *sim, bool repair)
+{
+    if (!back_is_there(sim)) return;
+    trial->good_ones++;
+    uint64_t sequence = trial->sequence;
+    if (repair) {
+        struct store *store = NULL;
+        struct store_options options = trial->scene.options;
+        options.vfs = sim_vfs(sim);
+        options.path = back_path;
+        options.flags = OMENDB_OPEN_READ_ONLY;
+        CHECK(store_open(&options, &store, NULL) == OMENDB_OK);
+        sequence = store->next_sequence - 1;
+        CHECK(store_close(store, NULL) == OMENDB_OK);
+    }
+    compared(sim, back_path, &trial->model, sequence, OMENDB_OPEN_READ_ONLY);
+}
+
+static bool return_failed_once(bool repair, uint64_t call, bool read, enum sim_fault fault)
+{
+    struct trial trial;
+    omendb_error error = {0};
+    const uint64_t memory = alloc_bytes();
+    trial_for_return(&trial, call);
+    struct sim *sim = trial.scene.sim;
+    const uint64_t before = read ? sim_call_count(sim, SIM_READ) : sim_calls(sim);
+    if (read) sim_fail_read_at(sim, before + call);
+    else sim_fail_at(sim, before + call, fault);
+    const omendb_status status = brought_back(&trial, repair, &error);
+    const uint64_t after = read ? sim_call_count(sim, SIM_READ) : sim_calls(sim);
+    const bool met = before + call <= after;
+    CHECK(status == OMENDB_OK || (error.status == status && error.message[0] != '\0'));
+    sim_reboot(sim, SIM_ALL, 1);
+    if (status == OMENDB_OK) CHECK(back_is_there(sim));
+    return_judged(&trial, sim, repair);
+    trial_end(&trial);
+    CHECK(alloc_bytes() == memory);
+    return met;
+}
+
+static void failing_calls_leave_no_restored_file_or_a_good_one(void)
+{
+    static const enum sim_fault faults[] = {SIM_FAULT_IO, SIM_FAULT_FULL, SIM_FAULT_SHORT_WRITE,
+                                            SIM_FAULT_SYNC_REVERTS};
+    for (int repair = 0; repair < 2; repair++) {
+        const uint64_t step = test_step(4);
+        for (uint64_t call = 1;; call += step)
+            if (!return_failed_once(repair != 0, call, false,
+                                    faults[call / step % COUNT_OF(faults)]))
+                break;
+        /* A repair takes an unreadable block for a damaged one: nothing to compare. */
+        for (uint64_t call = 1; repair == 0; call += step)
+            if (!return_failed_once(false, call, true, SIM_FAULT_IO)) break;
+    }
+}
+
+static void crashed_on_the_way_back(void *context, struct sim *sim, const struct sim_call *call)
+{
+    struct trial *trial = context;
+    const enum sim_mode mode = (enum sim_mode)(call->number % SIM_CRASH_MODES);
+    struct sim *clone = sim_clone(sim);
+    sim_reboot(clone, mode, call->number);
+    trial->images++;
+    return_judged(trial, clone, trial->reader);
+    CHECK(sim_open_files(clone) == 0);
+    sim_destroy(clone);
+}
+
+static void crashes_leave_no_restored_file_or_a_good_one(void)
+{
+    for (int repair = 0; repair < 2; repair++) {
+        struct trial trial;
+        omendb_error error = {0};
+        trial_for_return(&trial, 3);
+        trial.reader = repair != 0; /* Here: which of the two is under way. */
+        sim_on_call(trial.scene.sim, crashed_on_the_way_back, &trial);
+        const omendb_status status = brought_back(&trial, repair != 0, &error);
+        sim_on_call(trial.scene.sim, NULL, NULL);
+        if (status != OMENDB_OK) fprintf(stderr, "%s\n", error.message);
+        CHECK(status == OMENDB_OK);
+        sim_reboot(trial.scene.sim, SIM_NONE, 1);
+        CHECK(back_is_there(trial.scene.sim));
+        return_judged(&trial, trial.scene.sim, repair != 0);
+        printf("# %s: %llu crashes\n", repair != 0 ? "repair" : "restore",
+               (unsigned long long)trial.images);
+        CHECK(trial.good_ones >= 1 && trial.images > 10);
+        trial_end(&trial);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct test tests[] = {
         {"crashes_leave_no_backup_or_a_good_one", crashes_leave_no_backup_or_a_good_one},
         {"failing_calls_leave_no_backup_or_a_good_one",
          failing_calls_leave_no_backup_or_a_good_one},
+        {"failing_calls_leave_no_restored_file_or_a_good_one",
+         failing_calls_leave_no_restored_file_or_a_good_one},
+        {"crashes_leave_no_restored_file_or_a_good_one",
+         crashes_leave_no_restored_file_or_a_good_one},
         {NULL, NULL}};
     return test_main(tests, argc, argv);
 }
