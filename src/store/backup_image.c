@@ -45,8 +45,8 @@ static omendb_status held_add(void *context, struct block_ref ref, omendb_error 
 
 struct blame {
     uint32_t block;
-    uint64_t seen; /* Blocks of the array so far, leaves included. */
-    struct array *array;
+    bool seen;           /* In the array that is walked. */
+    struct array *array; /* The one that has it. */
     char text[200];
 };
 
@@ -71,7 +71,7 @@ static omendb_status blame_block(void *context, struct block_ref ref, omendb_err
 {
     struct blame *blame = context;
     (void)err;
-    if (ref.block == blame->block) blame->seen = 1;
+    if (ref.block == blame->block) blame->seen = true;
     return OMENDB_OK;
 }
 
@@ -79,10 +79,10 @@ static omendb_status blame_array(void *context, struct array *array, omendb_erro
 {
     struct blame *blame = context;
     (void)err;
-    blame->seen = 0;
+    blame->seen = false;
     /* An unreadable directory ends the walk of this array: another one may have the block. */
     (void)array_each_block(array, blame_block, blame, NULL);
-    if (blame->seen != 0 && blame->array == NULL) blame->array = array;
+    if (blame->seen && blame->array == NULL) blame->array = array;
     return OMENDB_OK;
 }
 

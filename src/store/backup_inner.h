@@ -22,8 +22,8 @@ void backup_copy_end(struct backup_copy *copy);
 /* Counts `size` bytes and tells progress. INTERRUPTED. */
 omendb_status backup_copy_step(struct backup_copy *copy, uint64_t size, omendb_error *err);
 
-/* The root of a closed database with that image and an identity of its own: of a copy, in `file`.
- * `payload` and `root` are filled; the slots aren't written yet. */
+/* Root and payload of a closed database with that image and an identity of its own: what a copy gets.
+ * Nothing is written. */
 omendb_status backup_seal(struct vfs *vfs, struct backup_image *image, struct superblock_root *root,
                           struct buffer *payload, omendb_error *err);
 /* Writes both slots, generation and generation + 1. */

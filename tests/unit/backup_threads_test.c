@@ -78,10 +78,36 @@ static void a_backup_is_one_moment_while_others_write(void)
     remove_store(back_name);
 }
 
+/* Documents are copied out of a snapshot while others replace them. */
+static void a_backup_of_memory_is_one_moment_too(void)
+{
+    struct thread thread;
+    make_name(name, "backup-memory-threads");
+    snprintf(copy_name, sizeof copy_name, "%s-copy", name);
+    remove_store(copy_name);
+    store = live_open(NULL, 0);
+    collection = live_create(store, "c");
+    atomic_store_release_u64(&acknowledged, 0); /* writer() */
+    atomic_store_release_u32(&stop, 0);         /* writer() */
+    OK(thread_start(&thread, "writer", writer, NULL, &err));
+    while (atomic_load_acquire_u64(&acknowledged) < 3) thread_yield();
+    for (int round = 0; round < ROUNDS; round++) {
+        const uint64_t least = atomic_load_acquire_u64(&acknowledged); /* writer() */
+        OK(backup_run(store, copy_name, &(struct backup_options){.replace = true}, &err));
+        whole_since(copy_name, least);
+    }
+    atomic_store_release_u32(&stop, 1); /* writer() */
+    thread_join(&thread);
+    collection_unpin(collection);
+    live_close(store);
+    remove_store(copy_name);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test tests[] = {
         {"a_backup_is_one_moment_while_others_write", a_backup_is_one_moment_while_others_write},
+        {"a_backup_of_memory_is_one_moment_too", a_backup_of_memory_is_one_moment_too},
         {NULL, NULL}};
     return test_main(tests, argc, argv);
 }
