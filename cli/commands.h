@@ -17,6 +17,10 @@ extern const struct command INDEX_COMMAND; /* index.c */
 extern const struct command LIST_COMMAND;  /* inspect.c */
 extern const struct command STATS_COMMAND;
 extern const struct command CHECK_COMMAND;
+extern const struct command EXPORT_COMMAND; /* export.c */
+extern const struct command BACKUP_COMMAND; /* backup.c */
+extern const struct command RESTORE_COMMAND;
+extern const struct command REPAIR_COMMAND;
 
 /* Paragraph on ids, for the commands that take some. */
 #define HELP_IDS                                                                                   \

@@ -170,7 +170,7 @@ OMENDB_API omendb_status omendb_close(omendb *db, omendb_error *err);
 /* Makes everything acknowledged so far durable, whatever the level of its batch. */
 OMENDB_API OMENDB_NODISCARD omendb_status omendb_sync(omendb *db, omendb_error *err);
 
-/* Ends the running queries and waiting writers of `db` with INTERRUPTED, from any
+/* Ends the running queries, backups and waiting writers of `db` with INTERRUPTED, from any
  * thread. A commit that is already being written finishes. */
 OMENDB_API void omendb_interrupt(omendb *db);
 
@@ -187,6 +187,72 @@ OMENDB_API OMENDB_NODISCARD omendb_status omendb_check(omendb *db, uint32_t flag
                                                        omendb_error *err);
 
 OMENDB_API void omendb_text_destroy(char *text);
+
+/* ---- Backup -------------------------------------------------------------------- */
+
+enum {
+    OMENDB_BACKUP_REPLACE = 1u /* A file of that name that is there, not in use, without a log. */
+};
+
+/* How far it is, in bytes of blocks (of ":memory:" in documents). Nonzero stops it: INTERRUPTED, and no file is left. */
+typedef int (*omendb_backup_progress)(void *context, uint64_t done, uint64_t total);
+
+typedef struct omendb_backup_options {
+    uint32_t struct_size;
+    uint32_t flags; /* OMENDB_BACKUP_* */
+    /* omendb_backup: a backup or an increment of this database, made before: only blocks that it
+     * lacks are written, as an increment. NULL: all of them, as a database. */
+    const char *base;
+    omendb_backup_progress progress; /* On the caller's thread, once a MiB; may be NULL. */
+    void *context;
+} omendb_backup_options;
+#define OMENDB_BACKUP_OPTIONS_INIT                                                                 \
+    {                                                                                              \
+        (uint32_t)sizeof(omendb_backup_options), 0, 0, 0, 0                                        \
+    }
+
+/* Copies the database to the new file `path` while readers and writers go on: a closed database of its
+ * own, one moment of this one, with every batch that was acknowledged before the call. Blocks are
+ * verified on the way. `path` appears at the end, whole and synced, or not at all; only an error of
+ * making its name durable comes when it is there. `options` may be NULL. From a read-only handle it
+ * holds the newest batches that are in file and log.
+ * Errors: EXISTS, BUSY (`path` is in use), CORRUPT (a block; the message says of what), ARGUMENT
+ * (base is of another database), FULL, IO, INTERRUPTED; UNSUPPORTED: an increment of ":memory:", or
+ * beside another process's writer. Cost: reads and writes all blocks, or those that base lacks; 16
+ * bytes of memory for each block of 64 KiB. */
+OMENDB_API OMENDB_NODISCARD omendb_status omendb_backup(omendb *db, const char *path,
+                                                        const omendb_backup_options *options,
+                                                        omendb_error *err);
+
+/* Makes the database `path` of a backup and the increments behind it, `paths` [count], in the order in
+ * which they were made: as the last of them is. All blocks are verified. A single backup is copied.
+ * Errors: as above; NOT_FOUND: a block is in none of the files, so one between them is missing. */
+OMENDB_API OMENDB_NODISCARD omendb_status omendb_restore(const char *const *paths, size_t count,
+                                                         const char *path,
+                                                         const omendb_backup_options *options,
+                                                         omendb_error *err);
+
+typedef struct omendb_repair_options {
+    uint32_t struct_size;
+    uint32_t flags;                  /* OMENDB_BACKUP_REPLACE */
+    omendb_backup_progress progress; /* Documents instead of bytes. */
+    void *context;
+} omendb_repair_options;
+#define OMENDB_REPAIR_OPTIONS_INIT                                                                 \
+    {                                                                                              \
+        (uint32_t)sizeof(omendb_repair_options), 0, 0, 0                                           \
+    }
+
+/* Reads what can be read of the damaged database `path`, which is never written, and makes the new
+ * database `out_path` of it: the newest readable image and its log up to the first damage. Id maps,
+ * graphs and codes are built anew. A document whose text or id lies in a damaged block is left out,
+ * one whose vector does is kept without it. *report (may not be NULL) is JSON: "complete" tells whether
+ * everything is there, "collections" lists lost and incomplete ids; see docs/API.md. The status is OK
+ * also when much was lost. Errors: CORRUPT: nothing leads to any document, no file is made; EXISTS,
+ * BUSY, FULL, IO, NOMEM, INTERRUPTED, UNSUPPORTED. Cost: reads the file about twice, writes a new one. */
+OMENDB_API OMENDB_NODISCARD omendb_status omendb_repair(const char *path, const char *out_path,
+                                                        const omendb_repair_options *options,
+                                                        char **report, omendb_error *err);
 
 /* ---- Collections --------------------------------------------------------------- */
 

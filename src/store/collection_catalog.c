@@ -396,7 +396,7 @@ static omendb_status body_read(struct collection *c, struct reader *reader, omen
     if (reader->failed) return fail(err, OMENDB_ERR_CORRUPT, "catalog: counters are malformed");
     TRY(arrays_read(c, reader, derived_counts, derived_count, err));
     TRY(plausible(c, err));
-    return dead_read(c, dead_head, dead_count, err);
+    return c->space->lists_unread ? OMENDB_OK : dead_read(c, dead_head, dead_count, err);
 }
 
 omendb_status collection_decode(struct space *space, const struct index_hooks *hooks,

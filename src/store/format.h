@@ -62,7 +62,9 @@ struct superblock_root { /* 512 bytes at the start of block 0 and of block 1 */
     uint64_t payload_size;        /* Bytes that follow the root in this block. */
     uint64_t payload_checksum[2]; /* xxh3_128 of them. */
     uint8_t cipher_reserved[64];
-    uint8_t reserved[264];
+    uint8_t origin_uuid[16];    /* A backup: the database it was made of; zeros: none. */
+    uint64_t origin_generation; /* Of that database's image. Any later superblock has zeros here. */
+    uint8_t reserved[240];
     uint64_t root_checksum[2]; /* xxh3_128 of the 496 bytes before. */
 };
 

@@ -41,23 +41,6 @@ static omendb_status empty_image_write(struct store *store, struct file *file, o
     return status;
 }
 
-/* Is `file` still what lies at `path`? */
-static omendb_status is_still_there(struct store *store, struct file *file, const char *path,
-                                    bool *out, omendb_error *err)
-{
-    uint64_t ours[2] = {0}, theirs[2] = {0};
-    struct file *other = NULL;
-    omendb_status status = file_open(store->vfs, path, FILE_READ_ONLY, &other, err);
-    *out = false;
-    if (status == OMENDB_ERR_NOT_FOUND) return OMENDB_OK;
-    const struct vfs_ops *ops = store->vfs->ops;
-    if (status == OMENDB_OK) status = ops->identity(file, &ours[0], &ours[1], err);
-    if (status == OMENDB_OK) status = ops->identity(other, &theirs[0], &theirs[1], err);
-    file_close(other);
-    *out = status == OMENDB_OK && ours[0] == theirs[0] && ours[1] == theirs[1];
-    return status;
-}
-
 static omendb_status database_exists(struct store *store, bool *out, omendb_error *err)
 {
     struct file *file = NULL;
@@ -79,7 +62,7 @@ static omendb_status create_claim(struct store *store, const char *path, struct 
 {
     bool granted = false, still = false, exists = false;
     TRY(file_lock(file, SPACE_WRITER_BYTE, 1, FILE_LOCK_EXCLUSIVE, &granted, err));
-    if (granted) TRY(is_still_there(store, file, path, &still, err));
+    if (granted) TRY(space_file_is_at(file, path, &still, err));
     if (!still) return fail(err, OMENDB_ERR_BUSY, "%s: another process is making it", store->path);
     TRY(database_exists(store, &exists, err));
     if (!exists) return OMENDB_OK;
@@ -129,20 +112,19 @@ static omendb_status replay_batch(void *context, const struct wal_batch *batch, 
     return OMENDB_OK;
 }
 
-static omendb_status
-catalog_read(struct store *store, const struct superblock *superblock,
-             const struct index_hooks *hooks,
-             omendb_status (*each)(void *context, struct collection *collection, omendb_error *err),
-             void *context, struct buffer *catalog, struct catalog_view *view, omendb_error *err)
+omendb_status image_each_collection(
+    struct space *space, const struct superblock *superblock, const struct index_hooks *hooks,
+    omendb_status (*each)(void *context, struct collection *collection, omendb_error *err),
+    void *context, struct buffer *catalog, struct catalog_view *view, omendb_error *err)
 {
-    TRY(catalog_load(&store->space, superblock, catalog, err));
+    TRY(catalog_load(space, superblock, catalog, err));
     TRY(catalog_parse(catalog, view, err));
     size_t at = 0;
     for (uint32_t i = 0; i < view->collection_count; i++) {
         struct collection *collection = NULL;
         size_t used = 0;
-        TRY(collection_decode(&store->space, hooks, view->records + at,
-                              (size_t)view->records_size - at, &used, &collection, err));
+        TRY(collection_decode(space, hooks, view->records + at, (size_t)view->records_size - at,
+                              &used, &collection, err));
         at += used;
         TRY(each(context, collection, err));
     }
@@ -172,7 +154,7 @@ static omendb_status walk_collection(void *context, struct collection *collectio
     return status;
 }
 
-omendb_status image_each_block(struct store *store, const struct superblock *superblock,
+omendb_status image_each_block(struct space *space, const struct superblock *superblock,
                                omendb_status (*each)(void *context, struct block_ref ref,
                                                      omendb_error *err),
                                void *context, omendb_error *err)
@@ -184,8 +166,8 @@ omendb_status image_each_block(struct store *store, const struct superblock *sup
     for (uint32_t i = 0; status == OMENDB_OK && i < superblock->root.catalog_refs; i++)
         status = each(context, catalog_ref(&superblock->payload, i), err);
     if (status == OMENDB_OK)
-        status = catalog_read(store, superblock, NULL, walk_collection, &walk, &catalog, &view,
-                              err);
+        status = image_each_collection(space, superblock, NULL, walk_collection, &walk, &catalog,
+                                       &view, err);
     buffer_deinit(&catalog);
     return status;
 }
@@ -259,10 +241,11 @@ static omendb_status block_map_build(struct store *store, const struct superbloc
     if (live->root.state == SUPERBLOCK_CLEAN && view->extents_known)
         return map_from_extents(store, view, live->root.block_count, err);
     TRY(block_map_mark(&store->space.map, 0, BLOCK_FIRST, err));
-    TRY(image_each_block(store, live, mark_block, &store->space, err));
+    TRY(image_each_block(&store->space, live, mark_block, &store->space, err));
     /* The image before stays recoverable until the next one is durable. */
     omendb_error ignored = {0};
-    if (other->valid) (void)image_each_block(store, other, release_block, &store->space, &ignored);
+    if (other->valid)
+        (void)image_each_block(&store->space, other, release_block, &store->space, &ignored);
     return pinned_blocks_keep(store, err);
 }
 
@@ -322,8 +305,8 @@ static omendb_status open_images(struct store *store, const struct superblock *l
     store->space.generation = live->root.generation;
     memcpy(store->uuid, live->root.uuid, sizeof store->uuid);
     txn_publish(store, live->root.sequence);
-    TRY(catalog_read(store, live, &store->options.hooks, keep_collection, store, catalog, &view,
-                     err));
+    TRY(image_each_collection(&store->space, live, &store->options.hooks, keep_collection, store,
+                              catalog, &view, err));
     store->next_collection_id = view.next_collection_id;
     TRY(buffer_append(&store->live.payload, live->payload.data, live->payload.size, err));
     TRY(buffer_append(&store->last_catalog, view.records, (size_t)view.records_size, err));

@@ -45,6 +45,21 @@ void space_deinit(struct space *space)
     *space = (struct space){0};
 }
 
+omendb_status space_file_is_at(struct file *file, const char *path, bool *out, omendb_error *err)
+{
+    uint64_t ours[2] = {0}, theirs[2] = {0};
+    struct file *other = NULL;
+    omendb_status status = file_open(file->vfs, path, FILE_READ_ONLY, &other, err);
+    *out = false;
+    if (status == OMENDB_ERR_NOT_FOUND) return OMENDB_OK;
+    const struct vfs_ops *ops = file->vfs->ops;
+    if (status == OMENDB_OK) status = ops->identity(file, &ours[0], &ours[1], err);
+    if (status == OMENDB_OK) status = ops->identity(other, &theirs[0], &theirs[1], err);
+    file_close(other);
+    *out = status == OMENDB_OK && ours[0] == theirs[0] && ours[1] == theirs[1];
+    return status;
+}
+
 static omendb_status reference_check(const struct space *space, struct block_ref ref,
                                      omendb_error *err)
 {

@@ -38,6 +38,8 @@ struct space {
     struct vfs *vfs;
     struct file *file; /* NULL: in memory; then nothing below is used but epoch. */
     bool read_only;
+    bool
+        lists_unread; /* Collections are decoded without their lists of dead slots: only blocks count. */
     const uint8_t *mapping; /* The file from its beginning; longer than it. */
     size_t mapping_length;
     uint64_t generation; /* Of the newest durable superblock. */
@@ -53,6 +55,9 @@ struct space {
 omendb_status space_init(struct space *space, struct vfs *vfs, struct file *file /* taken */,
                          bool read_only, omendb_error *err);
 void space_deinit(struct space *space);
+
+/* Is `file` still what lies at `path`? */
+omendb_status space_file_is_at(struct file *file, const char *path, bool *out, omendb_error *err);
 
 /* The mapped bytes of a block, unverified. */
 static inline const uint8_t *space_address(const struct space *space, uint32_t block)

@@ -77,10 +77,36 @@ static omendb_status file_prepare(struct store *store, struct file **out, omendb
     return file_open(store->vfs, store->path, 0, out, err);
 }
 
+static uint64_t newest_generation(const struct superblock slots[2])
+{
+    uint64_t newest = 0;
+    for (uint32_t i = 0; i < 2; i++)
+        if (slots[i].valid && slots[i].root.generation > newest) newest = slots[i].root.generation;
+    return newest;
+}
+
+omendb_status store_pin_newest(struct file *file, const char *path, struct superblock slots[2],
+                               omendb_error *err)
+{
+    bool granted = false;
+    for (int tries = 0; tries < OPEN_TRIES; tries++) {
+        for (uint32_t i = 0; i < 2; i++) TRY(superblock_read(file, i, &slots[i], err));
+        const uint64_t before = newest_generation(slots);
+        const uint64_t byte = SPACE_PIN_BASE + before % SPACE_PIN_COUNT;
+        if (file_lock(file, byte, 1, FILE_LOCK_SHARED, &granted, NULL) != OMENDB_OK)
+            granted = true; /* A medium without locks: nobody can write it either. */
+        for (uint32_t i = 0; i < 2; i++) TRY(superblock_read(file, i, &slots[i], err));
+        /* Not granted: the writer is asking for that pin at this moment. */
+        if (granted && newest_generation(slots) == before) return OMENDB_OK;
+        if (granted) (void)file_lock(file, byte, 1, FILE_UNLOCK, &granted, NULL);
+    }
+    return fail(err, OMENDB_ERR_BUSY, "%s: its writer makes one image after the other", path);
+}
+
 /* A writer excludes writers; a reader pins the image that it will read. */
 static omendb_status file_claim(struct store *store, struct file *file, omendb_error *err)
 {
-    bool granted = false, pinned = false;
+    bool granted = false;
     if (!store->read_only) {
         TRY(file_lock(file, SPACE_WRITER_BYTE, 1, FILE_LOCK_EXCLUSIVE, &granted, err));
         if (granted) return OMENDB_OK;
@@ -88,38 +114,10 @@ static omendb_status file_claim(struct store *store, struct file *file, omendb_e
                     store->path);
     }
     struct superblock slots[2] = {0};
-    for (int tries = 0; tries < OPEN_TRIES && !pinned; tries++) {
-        uint64_t before = 0, after = 0;
-        for (int pass = 0; pass < 2; pass++) {
-            uint64_t newest = 0;
-            for (uint32_t i = 0; i < 2; i++) {
-                const omendb_status status = superblock_read(file, i, &slots[i], err);
-                if (status != OMENDB_OK) {
-                    superblock_deinit(&slots[0]);
-                    superblock_deinit(&slots[1]);
-                    return status;
-                }
-                if (slots[i].valid && slots[i].root.generation > newest)
-                    newest = slots[i].root.generation;
-            }
-            if (pass == 0) before = newest;
-            else after = newest;
-            const uint64_t byte = SPACE_PIN_BASE + newest % SPACE_PIN_COUNT;
-            if (pass == 0 &&
-                file_lock(file, byte, 1, FILE_LOCK_SHARED, &granted, NULL) != OMENDB_OK)
-                granted = true; /* A medium without locks: nobody can write it either. */
-        }
-        /* Not granted: the writer is asking for that pin at this moment. */
-        pinned = granted && before == after;
-        if (granted && !pinned)
-            (void)file_lock(file, SPACE_PIN_BASE + before % SPACE_PIN_COUNT, 1, FILE_UNLOCK,
-                            &granted, NULL);
-    }
+    const omendb_status status = store_pin_newest(file, store->path, slots, err);
     superblock_deinit(&slots[0]);
     superblock_deinit(&slots[1]);
-    if (pinned) return OMENDB_OK;
-    return fail(err, OMENDB_ERR_BUSY, "%s: its writer makes one image after the other",
-                store->path);
+    return status;
 }
 
 static omendb_status open_once(struct store *store, omendb_error *err)

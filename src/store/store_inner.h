@@ -4,6 +4,7 @@
 #ifndef STORE_STORE_INNER_H
 #define STORE_STORE_INNER_H
 
+#include "store/catalog.h"
 #include "store/store.h"
 #include "store/superblock.h"
 #include "store/wal.h"
@@ -169,13 +170,23 @@ omendb_status recover_open(struct store *store, omendb_error *err);
 /* Before the first change of this process, writer lock held: what the open found may be in the
  * page cache only. */
 omendb_status recover_settle(struct store *store, omendb_error *err);
+/* Decodes each collection of an image's catalog and gives it, pinned, to each(). `catalog` is filled,
+ * `view` shows it. */
+omendb_status image_each_collection(
+    struct space *space, const struct superblock *superblock, const struct index_hooks *hooks,
+    omendb_status (*each)(void *context, struct collection *collection, omendb_error *err),
+    void *context, struct buffer *catalog, struct catalog_view *view, omendb_error *err);
 /* Calls each() for every block that an image's catalog refers to. */
-omendb_status image_each_block(struct store *store, const struct superblock *superblock,
+omendb_status image_each_block(struct space *space, const struct superblock *superblock,
                                omendb_status (*each)(void *context, struct block_ref ref,
                                                      omendb_error *err),
                                void *context, omendb_error *err);
 
 /* store.c */
+/* Reads both superblocks of `file` and pins the newest image by a lock of `file`, as a reader does.
+ * BUSY: its writer makes one image after the other. */
+omendb_status store_pin_newest(struct file *file, const char *path, struct superblock slots[2],
+                               omendb_error *err);
 struct collection *store_collection_by_id(struct store *store, uint32_t id);
 omendb_status store_catalog_apply(struct store *store, const struct operation *op,
                                   uint64_t sequence, omendb_error *err);

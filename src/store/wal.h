@@ -78,11 +78,11 @@ struct wal {
     struct buffer frame; /* The leader's. The larger of it and `spare` always holds ... */
     struct buffer spare; /* ... the frames that were promised. Under mutex. */
     uint64_t promised;   /* Bytes of frames promised and not yet begun. Under mutex. */
+    uint64_t replay_end; /* Where wal_replay() ended, in segment next_number - 1. */
 #ifdef OMENDB_MUTANTS
     struct buffer last_payload; /* For MUTANT(rewrite_of_last_acknowledged_sector). */
     uint64_t last_offset, last_chain, last_sequence;
     uint32_t last_count;
-    uint64_t replay_end; /* For MUTANT(constant_wal_salt): where replay ended in its segment. */
 #endif
 };
 

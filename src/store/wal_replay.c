@@ -266,9 +266,7 @@ omendb_status wal_replay(struct wal *wal, struct wal_position position, uint64_t
     wal->chain = replay.chain;
     wal->sequence = replay.sequence;
     wal->durable_sequence = replay.sequence;
-#ifdef OMENDB_MUTANTS
     wal->replay_end = replay.offset;
-#endif
     return OMENDB_OK;
 }
 

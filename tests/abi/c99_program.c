@@ -288,6 +288,52 @@ static void transact(void)
     printf("ok a_transaction_commits_and_a_snapshot_stays\n");
 }
 
+static int backup_seen(void *context, uint64_t done, uint64_t total)
+{
+    if (done <= total) ++*(uint64_t *)context;
+    return 0;
+}
+
+static void run_backups(void)
+{
+    static const char *const names[] = {"sunday", "monday", "back", "repaired"};
+    char files[4][600];
+    const char *sources[2];
+    omendb_backup_options options = OMENDB_BACKUP_OPTIONS_INIT;
+    omendb_repair_options repair = OMENDB_REPAIR_OPTIONS_INIT;
+    omendb_schema schema = OMENDB_SCHEMA_INIT;
+    omendb *db = NULL;
+    char *report = NULL;
+    uint64_t calls = 0;
+    int i;
+
+    for (i = 0; i < 4; i++) {
+        snprintf(files[i], sizeof files[i], "%s-%s", path, names[i]);
+        (void)remove(files[i]);
+    }
+    CHECK(omendb_open(path, NULL, &db, &error) == OMENDB_OK);
+    CHECK(omendb_collection_create(db, "c", &schema, NULL, &error) == OMENDB_OK);
+    options.progress = backup_seen;
+    options.context = &calls;
+    CHECK(omendb_backup(db, files[0], &options, &error) == OMENDB_OK && calls > 0);
+    CHECK(omendb_backup(db, files[0], NULL, &error) == OMENDB_ERR_EXISTS);
+    CHECK(omendb_collection_create(db, "d", &schema, NULL, &error) == OMENDB_OK);
+    options.base = files[0];
+    CHECK(omendb_backup(db, files[1], &options, &error) == OMENDB_OK);
+    CHECK(omendb_close(db, &error) == OMENDB_OK);
+    sources[0] = files[0];
+    sources[1] = files[1];
+    CHECK(omendb_restore(sources, 2, files[2], NULL, &error) == OMENDB_OK);
+    CHECK(omendb_restore(sources, 0, files[2], NULL, &error) == OMENDB_ERR_ARGUMENT);
+    repair.flags = OMENDB_BACKUP_REPLACE;
+    CHECK(omendb_repair(files[2], files[3], &repair, &report, &error) == OMENDB_OK);
+    CHECK(strncmp(report, "{\"complete\":true,", 17) == 0);
+    omendb_text_destroy(report);
+    for (i = 0; i < 4; i++) CHECK(remove(files[i]) == 0);
+    CHECK(remove(path) == 0);
+    printf("ok backups_come_back\n");
+}
+
 static void run_seed_functions(void)
 {
     static const float rows[3][2] = {{0, 0}, {1, 0}, {4, 4}};
@@ -322,6 +368,7 @@ int main(int argc, char **argv)
     run_file_database();
     index_lines();
     transact();
+    run_backups();
     run_seed_functions();
     return 0;
 }

@@ -217,6 +217,21 @@ void run(const char *path)
         omendb_transaction_destroy(transaction);
         omendb_snapshot_destroy(snapshot);
     }
+    const std::string copy = std::string(path) + "-copy", again = copy + "-again";
+    std::remove(copy.c_str());
+    std::remove(again.c_str());
+    outcome.must(omendb_backup(db, copy.c_str(), nullptr, &outcome.error));
+    const char *const sources[] = {copy.c_str()};
+    omendb_backup_options options = OMENDB_BACKUP_OPTIONS_INIT;
+    options.progress = [](void *, uint64_t, uint64_t) { return 0; };
+    outcome.must(omendb_restore(sources, 1, again.c_str(), &options, &outcome.error));
+    char *report = nullptr;
+    omendb_repair_options repair = OMENDB_REPAIR_OPTIONS_INIT;
+    repair.flags = OMENDB_BACKUP_REPLACE;
+    outcome.must(omendb_repair(copy.c_str(), again.c_str(), &repair, &report, &outcome.error));
+    omendb_text_destroy(report);
+    std::remove(copy.c_str());
+    std::remove(again.c_str());
     outcome.must(omendb_close(db, &outcome.error));
     std::puts("ok a_database_lives_in_memory");
 

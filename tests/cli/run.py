@@ -25,6 +25,7 @@ import unittest
 import cli_help
 from cli_help import FAILURE, NEGATIVE, OK, USAGE, CliTest, f32, npy, vecs
 from index import Index  # Found by the loader, like the classes below.
+from backup import Backup, Completion, Export, Repair
 
 
 class Usage(CliTest):
@@ -36,7 +37,7 @@ class Usage(CliTest):
     def test_every_command_has_help_that_names_its_options(self):
         overview = self.run_cli("help").stdout
         names = re.findall(r"^  ([a-z]+) +[A-Z]", overview, re.M)
-        self.assertEqual(len(names), 15)
+        self.assertEqual(len(names), 19)
         self.assertEqual([c["name"] for c in self.json("help")["commands"]], names)
         for name in names:
             by_help = self.run_cli("help", name).stdout

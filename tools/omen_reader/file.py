@@ -21,9 +21,10 @@ DERIVED_MIN = 32
 
 Root = collections.namedtuple("Root", """magic format_major format_minor compat ro_compat incompat
     uuid generation sequence time_ns state block_size wal_segment wal_offset wal_salt wal_chain
-    block_count catalog_refs catalog_size payload_size payload_low payload_high cipher reserved
+    block_count catalog_refs catalog_size payload_size payload_low payload_high cipher
+    origin_uuid origin_generation reserved
     root_low root_high""")
-ROOT = struct.Struct("<16sII3Q16s3QII4QII2Q2Q64s264s2Q")
+ROOT = struct.Struct("<16sII3Q16s3QII4QII2Q2Q64s16sQ240s2Q")
 Reference = collections.namedtuple("Reference", "block birth checksum")
 REFERENCE = struct.Struct("<IIQ")
 Slot = collections.namedtuple("Slot", "birth death document id hash previous next flags")

@@ -41,6 +41,8 @@ from ._omendb import (
     UnsupportedError,
     __version__,
     open,
+    repair,
+    restore,
 )
 
 # `import omendb` must stay below 10 ms: this file imports nothing from the standard library.
@@ -241,4 +243,6 @@ __all__ = [
     "Vector",
     "__version__",
     "open",
+    "repair",
+    "restore",
 ]

@@ -44,6 +44,7 @@ _Column: TypeAlias = _Vector | Sequence[_Vector | None]
 _Json: TypeAlias = Mapping[str, Any] | str | None
 _Durability: TypeAlias = Literal["default", "full", "interval", "none"]
 _Version: TypeAlias = SupportsIndex | Iterable[SupportsIndex | None] | None
+_Path: TypeAlias = str | bytes | PathLike[str] | PathLike[bytes]
 _Index: TypeAlias = Literal["default", "fast", "compact", "exact"]
 
 class Error(Exception):
@@ -279,6 +280,14 @@ class Database:
     def transaction(self, *, durability: _Durability | None = None) -> Transaction: ...
     def stats(self) -> dict[str, Any]: ...
     def check(self, deep: bool = False) -> dict[str, Any]: ...
+    def backup(
+        self,
+        path: _Path,
+        *,
+        base: _Path | None = None,
+        replace: bool = False,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> None: ...
     def sync(self) -> None: ...
     def interrupt(self) -> None: ...
     def close(self) -> None: ...
@@ -297,7 +306,7 @@ class Database:
     ) -> None: ...
 
 def open(
-    path: str | bytes | PathLike[str] | PathLike[bytes],
+    path: _Path,
     *,
     read_only: bool = False,
     create: bool = True,
@@ -306,3 +315,17 @@ def open(
     wal_size_max: int | None = None,
     index_threads: int | None = None,
 ) -> Database: ...
+def restore(
+    path: _Path,
+    sources: _Path | Sequence[_Path],
+    *,
+    replace: bool = False,
+    progress: Callable[[int, int], object] | None = None,
+) -> None: ...
+def repair(
+    path: _Path,
+    out_path: _Path,
+    *,
+    replace: bool = False,
+    progress: Callable[[int, int], object] | None = None,
+) -> dict[str, Any]: ...

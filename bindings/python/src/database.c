@@ -656,6 +656,16 @@ static PyMethodDef database_methods[] = {
      "Verify the file: {'ok': bool, 'problems': [...], ...}. deep reads all of it.\n\n"
      "    >>> db.check(deep=True)['ok']\n"
      "    True"},
+    {"backup", METHOD(py_backup_run), METHOD_FLAGS,
+     "backup($self, /, path, *, base=None, replace=False, progress=None)\n--\n\n"
+     "Copy the database to the new file path, a database of its own, while others read and write:\n"
+     "one moment, with everything acknowledged before. base: a backup or increment made before;\n"
+     "only what it lacks is written, and omendb.restore() puts both together. progress(done,\n"
+     "total) gets bytes; what it raises ends the backup, and there is no file then.\n\n"
+     "    >>> db.backup('sunday.omen')\n"
+     "    >>> with omendb.open('sunday.omen', read_only=True) as copy:\n"
+     "    ...     copy['docs'].count()\n"
+     "    3"},
     {"sync", database_sync, METH_NOARGS,
      "sync($self, /)\n--\n\n"
      "Make everything written so far durable, whatever its level.\n\n"

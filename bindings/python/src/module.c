@@ -211,6 +211,8 @@ static void module_free(void *module)
 
 static PyMethodDef module_functions[] = {
     {"open", METHOD(py_database_open), METHOD_FLAGS, py_database_open_doc},
+    {"restore", METHOD(py_backup_restore), METHOD_FLAGS, py_backup_restore_doc},
+    {"repair", METHOD(py_backup_repair), METHOD_FLAGS, py_backup_repair_doc},
     {NULL, NULL, 0, NULL},
 };
 
