@@ -13,6 +13,7 @@
  *                              puts all of them into the pool, returns the lowest place; optional
  *                              (LOOP_HAS_MERGE)
  *     loop_rank(distances, count, distance)   how many of a sorted array are <= distance
+ *     loop_queue_add, loop_queue_drop     see graph_queue.h; optional
  *     loop_dot_four(rows, digits, size, dots)   loop_dot() of four rows' codes: i32 dots[4]; optional
  *                              (LOOP_HAS_DOT_FOUR)
  *
@@ -229,6 +230,8 @@ LOOP_INLINE uint32_t LOOP_NAME(enter_table)(const struct graph *graph,
     return count;
 }
 
+#include "index/vector/graph_queue.h"
+
 /* Expands the nearest of a pool of `count` until none is left; returns how many are in it then. */
 LOOP_INLINE uint32_t LOOP_NAME(expand)(const struct graph *graph, const struct graph_query *query,
                                        const struct graph_effort *effort, uint32_t node_end,
@@ -366,14 +369,21 @@ static LOOP_TARGET RACY_READS uint32_t LOOP_NAME(walk_edges)(const struct graph 
 {
     const uint32_t ef = effort->ef, keep = effort->keep;
     const bool bounded = effort->stretch > 0 && !graph->inner_product;
-    uint32_t count = LOOP_NAME(enter)(graph, query, effort, scratch);
-    uint32_t cursor = 0, kept = 0;
+    struct graph_queue queue = {.taken = scratch->keys,
+                                .pile = scratch->keys + ef + 1,
+                                .bound = GRAPH_QUEUE_NONE,
+                                .limit = GRAPH_QUEUE_NONE};
+    int64_t keys[GRAPH_SLOTS + 1];
+    uint32_t kept = 0;
     uint64_t hops = 0;
     uint32_t next = UINT32_MAX;
     uint16_t sums[GRAPH_SLOTS] ALIGNED(64);
-    float estimates[GRAPH_SLOTS] ALIGNED(64), found_distances[GRAPH_SLOTS] ALIGNED(64);
-    uint32_t found_nodes[GRAPH_SLOTS] ALIGNED(64);
-    for (uint32_t i = 0; i < GRAPH_SLOTS; i++) found_distances[i] = INFINITY;
+    float estimates[GRAPH_SLOTS] ALIGNED(64);
+    const uint32_t entered = LOOP_NAME(enter)(graph, query, effort, scratch);
+    for (uint32_t i = 0; i < GRAPH_QUEUE_NEAR; i++) queue.near[i] = GRAPH_QUEUE_NONE;
+    for (uint32_t i = 0; i < entered; i++)
+        keys[i] = graph_queue_key(scratch->distances[i], scratch->nodes[i]);
+    LOOP_NAME(queue_put)(&queue, keys, entered);
     for (;;) {
         /* The node whose memory was asked for in the last round, then the nearest one left. */
         const uint32_t node = next;
@@ -381,21 +391,19 @@ static LOOP_TARGET RACY_READS uint32_t LOOP_NAME(walk_edges)(const struct graph 
         float limit = INFINITY;
         if (bounded && kept >= effort->near)
             limit = effort->stretch * scratch->near_distances[effort->near - 1];
-        for (; cursor < count; cursor++) {
-            const uint32_t candidate = scratch->nodes[cursor];
-            if ((candidate & LOOP_EXPANDED) != 0) continue;
-            if (scratch->distances[cursor] > limit) {
-                cursor = count;
-                break;
-            }
-            scratch->nodes[cursor] = candidate | LOOP_EXPANDED;
+        for (;;) {
+            const int64_t key = LOOP_NAME(queue_first)(&queue);
+            if (key == GRAPH_QUEUE_NONE || graph_queue_distance(key) > limit) break;
+            const uint32_t rank = LOOP_NAME(queue_rank)(&queue, key);
+            const uint32_t candidate = graph_queue_node(key);
+            if (rank >= ef) break;
+            LOOP_NAME(queue_take)(&queue, rank, ef);
             if (!LOOP_NAME(visit)(scratch, candidate)) continue;
             next = candidate;
             if (effort->trace != NULL)
-                graph_trace_note(effort->trace, scratch->distances[cursor], cursor,
+                graph_trace_note(effort->trace, graph_queue_distance(key), rank,
                                  scratch->near_distances, kept, hops);
             LOOP_NAME(fetch_hop)(graph, candidate);
-            cursor++;
             break;
         }
         if (node == UINT32_MAX) {
@@ -412,7 +420,8 @@ static LOOP_TARGET RACY_READS uint32_t LOOP_NAME(walk_edges)(const struct graph 
         }
         if (bounded && kept >= effort->near)
             limit = effort->stretch * scratch->near_distances[effort->near - 1];
-        if (count == ef && scratch->distances[ef - 1] < limit) limit = scratch->distances[ef - 1];
+        const float farthest = graph_queue_above(queue.limit);
+        if (farthest < limit) limit = farthest;
 
         const uint8_t *edges = graph_edges(graph, node);
         LOOP_NAME(scan)(edges, query->table, graph->bits, sums);
@@ -426,18 +435,13 @@ static LOOP_TARGET RACY_READS uint32_t LOOP_NAME(walk_edges)(const struct graph 
             mask &= mask - 1;
             const uint32_t neighbour = (links[slot] & GRAPH_NODE_MASK) - 1;
             if (neighbour >= scratch->node_end) continue; /* Empty slots too. */
-            found_distances[found] = estimates[slot];
-            found_nodes[found] = neighbour;
+            keys[found] = graph_queue_key(estimates[slot], neighbour);
             found += (uint32_t)(~scratch->visited[neighbour / 64] >> (neighbour % 64)) & 1;
         }
-        if (found < GRAPH_SLOTS) found_distances[found] = INFINITY;
-        if (found == 0) continue;
-        const uint32_t lowest = LOOP_NAME(merge)(scratch->distances, scratch->nodes, &count, ef,
-                                                 found_distances, found_nodes, found);
-        if (lowest < cursor) cursor = lowest;
-        for (uint32_t i = 0; i < found; i++) found_distances[i] = INFINITY;
+        LOOP_NAME(queue_put)(&queue, keys, found);
+        LOOP_NAME(queue_cut)(&queue, ef);
     }
-    scratch->pool_count = count;
+    scratch->pool_count = 0;
     scratch->counts.hops += hops;
     scratch->counts.distances += hops;
     scratch->counts.estimates += hops * GRAPH_SLOTS;
