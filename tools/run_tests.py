@@ -150,6 +150,17 @@ def count_pytest(name, status, output):
                    numbers.get("skipped", 0), output)
 
 
+def count_cargo(name, status, output):
+    """cargo prints one closing line for each program; `cargo doc` none."""
+    numbers = [sum(int(number) for number in re.findall(rf"^test result: .*?(\d+) {word}", output,
+                                                        re.M))
+               for word in ("passed", "failed", "ignored")]
+    passed, failed, skipped = numbers if "test result:" in output else (int(not status), 0, 0)
+    if status and not failed:
+        failed, output = 1, output + f"\n{name}: {how_it_ended(status)}\n"
+    return Outcome(name, passed, failed, skipped, output)
+
+
 def count_any(name, status, output):
     """By whichever closing line there is: unittest's, pytest's, or "ok NAME"."""
     if re.search(r"^Ran \d+ tests? in", output, re.M):
@@ -267,6 +278,24 @@ def python_bindings(run):
     return [Outcome("pip install", passed=1), count_pytest("pytest", status, output)]
 
 
+def rust_bindings(run):
+    """Both crates with Debian's Rust, offline, linked to the static library of build/release."""
+    if not shutil.which("cargo") or not shutil.which("rustc"):
+        return [Outcome("cargo", skipped=1, output="cargo and rustc can't be installed here\n")]
+    broken = run.build("release")
+    if broken:
+        return [broken]
+    status, output = run.command([sys.executable, "tools/rust_declarations.py", "--check"])
+    outcomes = [count_lines("rust_declarations", status, output)]
+    extra = {"OMENDB_LIB_DIR": str(BUILD / "release"), "CARGO_TARGET_DIR": str(BUILD / "rust"),
+             "RUSTFLAGS": "-D warnings", "RUSTDOCFLAGS": "-D warnings"}
+    for command in (["test", "--no-fail-fast"], ["doc", "--no-deps"]):
+        status, output = run.command(["cargo", command[0], "--offline", "--locked", "--jobs",
+                                      run.jobs, *command[1:]], ROOT / "bindings/rust", extra)
+        outcomes.append(count_cargo(f"cargo {command[0]}", status, output))
+    return outcomes
+
+
 def man_pages(run):
     outcomes = []
     for page in sorted(ROOT.glob("docs/*.[1-8]")):
@@ -296,6 +325,7 @@ def suites():
         ("threads", ["tests/*/*_threads_test.c"], programs("tsan", is_threaded, build_all=False)),
         ("neon", ["tools/test_neon.sh"], script("tools/test_neon.sh")),
         ("python", ["bindings/python/pyproject.toml"], python_bindings),
+        ("rust", ["bindings/rust/Cargo.toml"], rust_bindings),
         ("demo", ["tests/demo/run.py"], script(sys.executable, "tests/demo/run.py",
                                                needs_release=True)),
         ("readme", ["README.md", "tools/readme_example.py"],
