@@ -151,7 +151,7 @@ def count_pytest(name, status, output):
 
 
 def count_cargo(name, status, output):
-    """cargo prints one closing line for each program; `cargo doc` none."""
+    """cargo test prints one closing line for each program; cargo run and doc none."""
     numbers = [sum(int(number) for number in re.findall(rf"^test result: .*?(\d+) {word}", output,
                                                         re.M))
                for word in ("passed", "failed", "ignored")]
@@ -289,10 +289,12 @@ def rust_bindings(run):
     outcomes = [count_lines("rust_declarations", status, output)]
     extra = {"OMENDB_LIB_DIR": str(BUILD / "release"), "CARGO_TARGET_DIR": str(BUILD / "rust"),
              "RUSTFLAGS": "-D warnings", "RUSTDOCFLAGS": "-D warnings"}
-    for command in (["test", "--no-fail-fast"], ["doc", "--no-deps"]):
-        status, output = run.command(["cargo", command[0], "--offline", "--locked", "--jobs",
-                                      run.jobs, *command[1:]], ROOT / "bindings/rust", extra)
-        outcomes.append(count_cargo(f"cargo {command[0]}", status, output))
+    for command in ("test --no-fail-fast", "run -q -p omendb-sys --example ffi",
+                    "run -q -p omendb --example notes", "doc --no-deps"):
+        first, *others = command.split()
+        status, output = run.command(["cargo", first, "--offline", "--locked", "--jobs", run.jobs,
+                                      *others], ROOT / "bindings/rust", extra)
+        outcomes.append(count_cargo(f"cargo {command}", status, output))
     return outcomes
 
 
