@@ -1,4 +1,4 @@
-# What `make install` puts where: header, both libraries, the shell, man pages, and the files by
+# What `make install` puts where: header, both libraries (the shell installs itself), and the files by
 # which pkg-config and find_package(omendb) find them.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
@@ -7,15 +7,23 @@ install(TARGETS omendb
         EXPORT omendbTargets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
         INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(FILES $<TARGET_FILE:omendb_static> DESTINATION ${CMAKE_INSTALL_LIBDIR})
+if(TARGET omendb_archive)
+  install(FILES ${OMENDB_ARCHIVE} DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
 install(FILES ${PROJECT_SOURCE_DIR}/include/omendb.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT omendbTargets
         NAMESPACE omendb::
-        FILE omendbConfig.cmake
+        FILE omendbTargets.cmake
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/omendb)
+configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/omendbConfig.cmake.in
+                              ${PROJECT_BINARY_DIR}/omendbConfig.cmake
+                              INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/omendb
+                              PATH_VARS CMAKE_INSTALL_LIBDIR CMAKE_INSTALL_INCLUDEDIR
+                              NO_CHECK_REQUIRED_COMPONENTS_MACRO)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/omendbConfigVersion.cmake
                                  COMPATIBILITY SameMinorVersion)
-install(FILES ${PROJECT_BINARY_DIR}/omendbConfigVersion.cmake
+install(FILES ${PROJECT_BINARY_DIR}/omendbConfig.cmake
+              ${PROJECT_BINARY_DIR}/omendbConfigVersion.cmake
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/omendb)
 
 # Relative to the file itself, so that the prefix may be chosen at installation.
@@ -23,8 +31,3 @@ file(RELATIVE_PATH up "/prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/prefix")
 set(OMENDB_PC_PREFIX "\${pcfiledir}/${up}")
 configure_file(${PROJECT_SOURCE_DIR}/cmake/omendb.pc.in ${PROJECT_BINARY_DIR}/omendb.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/omendb.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
-
-file(GLOB MAN_PAGES ${PROJECT_SOURCE_DIR}/docs/man/*.1)
-if(MAN_PAGES)
-  install(FILES ${MAN_PAGES} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
-endif()

@@ -330,6 +330,8 @@ def suites():
         ("rust", ["bindings/rust/Cargo.toml"], rust_bindings),
         ("demo", ["tests/demo/run.py"], script(sys.executable, "tests/demo/run.py",
                                                needs_release=True)),
+        ("packaging", ["tests/packaging/run.py"], script(sys.executable, "tests/packaging/run.py",
+                                                         needs_release=True)),
         ("readme", ["README.md", "tools/readme_example.py"],
          script(sys.executable, "tools/readme_example.py", needs_release=True)),
         ("man", ["docs/*.[1-8]"], man_pages),

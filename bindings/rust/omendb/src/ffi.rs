@@ -91,7 +91,7 @@ impl<'a> Observer<'a> {
     }
 
     pub(crate) fn callback(&self) -> Option<Callback> {
-        self.function.is_some().then(|| observe as Callback)
+        self.function.is_some().then_some(observe as Callback)
     }
 
     pub(crate) fn context(&mut self) -> *mut c_void {
