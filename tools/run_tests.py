@@ -332,6 +332,8 @@ def suites():
                                                needs_release=True)),
         ("packaging", ["tests/packaging/run.py"], script(sys.executable, "tests/packaging/run.py",
                                                          needs_release=True)),
+        ("amalgamation", ["tests/amalgamation/run.py"],
+         script(sys.executable, "tests/amalgamation/run.py")),
         ("readme", ["README.md", "tools/readme_example.py"],
          script(sys.executable, "tools/readme_example.py", needs_release=True)),
         ("man", ["docs/*.[1-8]"], man_pages),

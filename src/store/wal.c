@@ -415,7 +415,8 @@ static omendb_status mutant_keep_frame(struct wal *wal, uint64_t sequence, uint3
 }
 #endif
 
-static omendb_status batch_append(struct wal *wal, const struct wal_batch *batch, omendb_error *err)
+static omendb_status frame_append_batch(struct wal *wal, const struct wal_batch *batch,
+                                        omendb_error *err)
 {
     const struct batch_header header = {.sequence = batch->sequence,
                                         .size = batch->size,
@@ -441,7 +442,7 @@ static omendb_status frames_write(struct wal *wal, const struct wal_batch *batch
             TRY(mutant_reopen_frame(wal, &sequence, &in_frame, err));
 #endif
         for (; i < count && batches[i].segment == segment; i++, in_frame++)
-            TRY(batch_append(wal, &batches[i], err));
+            TRY(frame_append_batch(wal, &batches[i], err));
 #ifdef OMENDB_MUTANTS
         if (MUTANT(rewrite_of_last_acknowledged_sector))
             TRY(mutant_keep_frame(wal, sequence, in_frame, err));
