@@ -46,6 +46,7 @@ test=(
 optional=(
     'cargo: command -v cargo'
     'rustc: command -v rustc'
+    'dpkg-dev: command -v dpkg-shlibdeps'
 )
 # NEON runs as it is on an ARM machine, and under emulation elsewhere.
 if [ "$machine" = x86_64 ]; then

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Installs build/release into an empty folder and builds programs against that alone: run.py [TEST...].
 
-Needs build/release (the suite builds it), gcc, CMake, pkg-config and binutils.
+Needs build/release (the suite builds it), gcc, CMake, pkg-config and binutils; for Debian's packages
+dpkg-dev as well.
 """
 import os
 import pathlib
@@ -126,6 +127,36 @@ class Packaging(unittest.TestCase):
         self.assertNotIn("libomendb.so.0", self.needed(project / "build/with_static"))
         for kind in ("omendb", "static"):
             self.try_program(project / f"build/with_{kind}")
+
+    @unittest.skipUnless(shutil.which("dpkg-shlibdeps"), "no dpkg-dev here")
+    def test_debian_packages_hold_everything_once(self):
+        made = self.folder / "debian"
+        root = made / "root"
+        run("cpack", "-G", "DEB", "-B", made, cwd=BUILD)
+        files, needs = {}, {}
+        for path in made.glob("*.deb"):
+            name = run("dpkg-deb", "-f", path, "Package").strip()
+            needs[name] = run("dpkg-deb", "-f", path, "Depends")
+            listed = run("dpkg-deb", "-c", path).splitlines()
+            files[name] = {line.split()[5] for line in listed if not line.startswith("d")}
+            run("dpkg-deb", "-x", path, root)
+        self.assertEqual(set(files), {"libomendb0", "libomendb-dev", "omendb"})
+        copyrights = {f"./usr/share/doc/{name}/copyright" for name in files}
+        together = set.union(*files.values())
+        self.assertEqual(len(together), sum(map(len, files.values())))
+        self.assertLess(copyrights, together)
+        installed = {f"./usr/{path.relative_to(self.prefix)}" for path in self.prefix.rglob("*")
+                     if path.is_symlink() or path.is_file()}
+        self.assertEqual(together - copyrights, installed)
+        self.assertIn("libxxhash0", needs["libomendb0"])
+        self.assertIn("libomendb0 (= ", needs["libomendb-dev"])
+        self.assertIn("libxxhash-dev", needs["libomendb-dev"])
+        library = root / "usr/lib"
+        program = made / "program"
+        run("gcc", *STRICT, PROGRAM, "-o", program, f"-I{root}/usr/include", f"-L{library}",
+            "-lomendb")
+        run(program, made / "x.omen", env={**os.environ, "LD_LIBRARY_PATH": str(library)})
+        self.assertIn("0.1.0", run(root / "usr/bin/omendb", "--version"))
 
 
 if __name__ == "__main__":
