@@ -110,8 +110,10 @@ static omendb_status file_claim(struct store *store, struct file *file, omendb_e
     if (!store->read_only) {
         TRY(file_lock(file, SPACE_WRITER_BYTE, 1, FILE_LOCK_EXCLUSIVE, &granted, err));
         if (granted) return OMENDB_OK;
-        return fail(err, OMENDB_ERR_BUSY, "%s: another process has it open for writing",
-                    store->path);
+        return fail(
+            err, OMENDB_ERR_BUSY,
+            "%s: another process has it open for writing: close it there, or open read-only",
+            store->path);
     }
     struct superblock slots[2] = {0};
     const omendb_status status = store_pin_newest(file, store->path, slots, err);
