@@ -99,6 +99,7 @@ static bool wants_shrinking(const struct space *space, enum checkpoint_kind kind
 {
     const uint32_t used = blocks_used(space);
     const uint32_t end = kind == CHECKPOINT_CLOSE ? space_live_end(space) : space->map.end;
+    if (kind == CHECKPOINT_TIGHT) return end - used > used / 16;
     return end >= SHRINK_BLOCKS_MIN &&
            end - used > (kind == CHECKPOINT_CLOSE ? used / 512 : end / 2);
 }
@@ -196,7 +197,7 @@ static omendb_status shrink(struct checkpoint *run, omendb_error *err)
     const bool closing = run->kind == CHECKPOINT_CLOSE;
     const uint32_t used = blocks_used(space);
     run->store->shrink_moved = 0;
-    struct relocation relocation = {.budget = closing ? 4096 : 64};
+    struct relocation relocation = {.budget = run->kind == CHECKPOINT_NORMAL ? 64 : 4096};
     if (!wants_shrinking(space, run->kind)) return OMENDB_OK;
     uint32_t kept = run->store->live.catalog_refs;
     for (size_t i = 0; i < run->count; i++)
@@ -259,7 +260,11 @@ static omendb_status log_secure(struct store *store, omendb_error *err)
     omendb_error reason = {0};
     omendb_status status = OMENDB_OK;
     txn_lead_begin(store);
-    if (!store->live.clean && !store->live.proved) status = wal_begin(&store->wal, &reason);
+    if (!store->live.clean && !store->live.proved) {
+        status = wal_begin(&store->wal, &reason);
+        if (status == OMENDB_ERR_FULL && space_yield(&store->space))
+            status = wal_begin(&store->wal, &reason);
+    }
     if (status == OMENDB_OK) status = wal_sync(&store->wal, &reason);
     if (status != OMENDB_OK && status != OMENDB_ERR_FULL && status != OMENDB_ERR_NOMEM)
         store_fence(store, &reason);
@@ -361,22 +366,12 @@ static void checkpoint_deinit(struct checkpoint *run)
     alloc_free(run->superblock);
 }
 
-/* The file's end that nobody uses any more. */
-static void trim_file(struct store *store)
-{
-    const uint64_t end = (uint64_t)block_map_trim(&store->space.map) * BLOCK_SIZE;
-    const uint64_t slack = store->live.clean ? 1 : UINT64_C(64) * BLOCK_SIZE;
-    uint64_t size = 0;
-    if (file_size(store->space.file, &size, NULL) == OMENDB_OK && size >= end + slack)
-        (void)file_resize(store->space.file, end, NULL);
-}
-
 static omendb_status run_locked(struct store *store, struct checkpoint *run, omendb_error *err)
 {
     mutex_lock(&store->writer);
     txn_drain(store);
     omendb_status status = store_writable(store, err);
-    if (status == OMENDB_OK && nothing_to_do(store)) {
+    if (status == OMENDB_OK && run->kind != CHECKPOINT_TIGHT && nothing_to_do(store)) {
         /* Giving space back takes a few checkpoints; without progress it isn't tried for ever. */
         if (store->idle_checkpoints >= IDLE_CHECKPOINTS_MAX ||
             !wants_compaction(store, run->kind)) {
@@ -401,7 +396,9 @@ static omendb_status run_locked(struct store *store, struct checkpoint *run, ome
     else abandon_image(run);
     mutex_unlock(&store->writer);
     TRY(status);
-    trim_file(store);
+    space_trim(&store->space, store->live.clean               ? SPACE_TRIM_ALL
+                              : run->kind == CHECKPOINT_TIGHT ? SPACE_TRIM_TIGHT
+                                                              : SPACE_TRIM_USUAL);
     /* A reader process that opens now may still need the segments of the image before. */
     if (!space_pinned(&store->space, store->live.generation >= 2 ? store->live.generation - 2 : 0,
                       store->live.generation - 1)) {
@@ -505,7 +502,7 @@ omendb_status checkpoint_final(struct store *store, omendb_error *err)
     }
     if (status == OMENDB_OK) {
         live->clean = true;
-        trim_file(store);
+        space_trim(&store->space, SPACE_TRIM_ALL);
         status = wal_remove_all(&store->wal, err);
     }
     checkpoint_deinit(&run);

@@ -315,6 +315,48 @@ static void memory_upkeep(struct store *store)
     epoch_collect(&store->space.epoch);
 }
 
+/* Only batches that give space back may use the last of it. */
+static bool batch_gives_back(const struct batch *batch)
+{
+    for (size_t at = 0; at < batch->bytes.size;) {
+        const struct operation *op = (const void *)(batch->bytes.data + at);
+        if (op->type != OPERATION_DELETE && op->type != OPERATION_DROP_COLLECTION) return false;
+        at += (size_t)op->size;
+    }
+    return true;
+}
+
+/* Room in the log for the batch and, when it adds something, in the file for the checkpoint after
+ * it: its documents and vectors, and as much again for what leads to them. */
+static omendb_status room_reserve(struct store *store, const struct batch *batch, uint64_t *segment,
+                                  omendb_error *err)
+{
+    const bool gives_back = batch_gives_back(batch);
+    if (!gives_back)
+        TRY(space_promise(&store->space, 4 + 2 * (batch->bytes.size / BLOCK_SIZE), err));
+    omendb_status status = wal_reserve(&store->wal, batch->bytes.size, gives_back ? 0 : WAL_SPARE,
+                                       segment, err);
+    if (status == OMENDB_ERR_FULL && gives_back && space_yield(&store->space))
+        status = wal_reserve(&store->wal, batch->bytes.size, 0, segment, err);
+    return status;
+}
+
+/* The disk is full. What was deleted gives its blocks back when a checkpoint is durable, the log its
+ * segments when another one is: true when one was made, so that trying again may help. */
+static bool room_made(struct store *store)
+{
+    enum { CHECKPOINTS = 6 }; /* Unlink, three steps to free, moves, the log of the image before. */
+    int made = 0;
+    mutex_lock(&store->writer);
+    const bool tried = store->path == NULL || store->room_sequence == store->next_sequence;
+    store->room_sequence = store->next_sequence;
+    mutex_unlock(&store->writer);
+    while (!tried && made < CHECKPOINTS &&
+           checkpoint_run(store, CHECKPOINT_TIGHT, NULL) == OMENDB_OK)
+        made++;
+    return made != 0;
+}
+
 static omendb_status stage_and_queue(struct store *store, const struct batch *batch,
                                      struct commit *commit, omendb_error *err)
 {
@@ -327,7 +369,7 @@ static omendb_status stage_and_queue(struct store *store, const struct batch *ba
     commit->batch.sequence = store->next_sequence; /* log_room() may have let others by. */
     TRY(store_writable(store, err));
     if (logged) TRY(recover_settle(store, err));
-    if (logged) TRY(wal_reserve(&store->wal, batch->bytes.size, &commit->batch.segment, err));
+    if (logged) TRY(room_reserve(store, batch, &commit->batch.segment, err));
     if (MUTANT(publish_before_apply)) txn_publish(store, store->next_sequence);
     omendb_status status = txn_stage(store, batch->bytes.data, batch->bytes.size,
                                      batch->operation_count, store->next_sequence, err);
@@ -351,6 +393,18 @@ static omendb_status stage_and_queue(struct store *store, const struct batch *ba
     return OMENDB_OK;
 }
 
+static omendb_status commit_staged(struct store *store, const struct batch *batch,
+                                   struct commit *commit, omendb_error *err)
+{
+    /* The index thread steps back: it would take the lock again before we have woken up. */
+    (void)atomic_add_u32(&store->commits_waiting, 1);
+    mutex_lock(&store->writer);
+    (void)atomic_sub_u32(&store->commits_waiting, 1);
+    const omendb_status status = stage_and_queue(store, batch, commit, err);
+    mutex_unlock(&store->writer);
+    return status;
+}
+
 omendb_status store_commit(struct store *store, const struct batch *batch,
                            omendb_durability durability, uint64_t *sequence, omendb_error *err)
 {
@@ -364,12 +418,9 @@ omendb_status store_commit(struct store *store, const struct batch *batch,
             *sequence = atomic_load_acquire_u64(&store->space.epoch.visible_sequence);
         return OMENDB_OK;
     }
-    /* The index thread steps back: it would take the lock again before we have woken up. */
-    (void)atomic_add_u32(&store->commits_waiting, 1);
-    mutex_lock(&store->writer);
-    (void)atomic_sub_u32(&store->commits_waiting, 1);
-    omendb_status status = stage_and_queue(store, batch, &commit, err);
-    mutex_unlock(&store->writer);
+    omendb_status status = commit_staged(store, batch, &commit, err);
+    if (status == OMENDB_ERR_FULL && room_made(store))
+        status = commit_staged(store, batch, &commit, err);
     if (status == OMENDB_OK && store->path != NULL) status = wait_logged(store, &commit, err);
     counts_free(&commit);
     if (status != OMENDB_OK) return status;
@@ -394,7 +445,7 @@ omendb_status txn_log_alone(struct store *store, const struct batch *batch, omen
     }
     TRY(store_writable(store, err));
     TRY(recover_settle(store, err));
-    TRY(wal_reserve(&store->wal, batch->bytes.size, &commit.batch.segment, err));
+    TRY(room_reserve(store, batch, &commit.batch.segment, err));
     commit.batch.sequence = store->next_sequence++;
     enqueue(store, &commit);
     return wait_logged(store, &commit, err);
