@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "doc/json.h"
+#include "query/stored.h"
 
 omendb_status result_init(struct result *result, const struct schema *schema, uint32_t flags,
                           omendb_error *err)
@@ -58,7 +59,7 @@ static omendb_status json_add(struct result *result, struct collection *collecti
     struct result_entry *entry = &result->entries[result->count - 1];
     const uint8_t *document = NULL;
     uint32_t size = 0;
-    TRY(collection_document(collection, slot, scratch, &document, &size, err));
+    TRY(stored_document(collection, slot, scratch, &document, &size, err));
     entry->json_offset = result->text.size;
     TRY(document_to_json(document, size, &result->text, err));
     entry->json_size = (uint32_t)(result->text.size - entry->json_offset);

@@ -135,6 +135,10 @@ struct collection {
     uint64_t retired_epoch, retiring_epoch; /* Readers up to it may still look at those. */
     uint32_t *dead; /* Slots whose death is set, in the order of death; not yet reclaimed. */
     size_t dead_begin, dead_end, dead_capacity;
+    /* Documents of slots below doubted_count came from the file, which may be hostile: right checksums
+     * over any bytes. Bit set = somebody found the slot's one valid since (query/stored.h). */
+    atomic_u64 *believed;
+    uint32_t doubted_count;
     struct buffer frozen_head; /* The catalog record's counters at the freeze. */
 };
 
@@ -159,6 +163,21 @@ omendb_status collection_find(struct collection *collection, const struct id_vie
 /* The id of a slot; the view lives as long as the snapshot. */
 omendb_status collection_slot_id(struct collection *collection, uint32_t slot, struct id_view *out,
                                  omendb_error *err);
+
+/* At the end of opening, before any reader: doubts the documents of all slots there are. NOMEM. */
+omendb_status collection_doubt(struct collection *collection, omendb_error *err);
+
+static inline bool collection_doubted(const struct collection *collection, uint32_t slot)
+{
+    return slot < collection->doubted_count &&
+           (atomic_load_relaxed_u64(&collection->believed[slot / 64]) >> (slot % 64) & 1) == 0;
+}
+
+/* The slot's document is valid, and so is whatever this process writes there. */
+static inline void collection_believe(struct collection *collection, uint32_t slot)
+{
+    (void)atomic_or_u64(&collection->believed[slot / 64], UINT64_C(1) << (slot % 64));
+}
 
 /* The binary document of a slot: a view into the store, or a copy in `scratch` when it spans
  * blocks; *view lives as long as the snapshot and the scratch. */
