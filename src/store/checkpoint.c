@@ -141,17 +141,33 @@ static omendb_status collections_pin(struct checkpoint *run, omendb_error *err)
     return OMENDB_OK;
 }
 
+/* What may be changed for the next image's sake. Reclaiming and moving take blocks before they give
+ * any back: on a full disk only those that nobody else needs, and first the image before this one
+ * gives back what it has. */
+static struct reclaim_limits reclaim_limits(const struct checkpoint *run)
+{
+    struct space *space = &run->store->space;
+    if (run->kind != CHECKPOINT_TIGHT && space_promise(space, SPACE_STEP_MIN, NULL) == OMENDB_OK)
+        return (struct reclaim_limits){
+            .moved_bytes = run->kind == CHECKPOINT_CLOSE ? UINT64_MAX : COMPACT_BUDGET,
+            .dirty_blocks = UINT64_MAX};
+    const uint64_t spare = space_spare(space);
+    if (space->released_count > spare) return (struct reclaim_limits){0};
+    return (struct reclaim_limits){.moved_bytes = spare / 4 * BLOCK_SIZE,
+                                   .dirty_blocks = spare / 2};
+}
+
 /* Writer lock held, queue drained: everything that the image is to hold is fixed here. */
 static omendb_status freeze(struct checkpoint *run, omendb_error *err)
 {
     struct store *store = run->store;
     const uint64_t oldest = epoch_oldest(&store->space.epoch);
-    const uint64_t budget = run->kind == CHECKPOINT_CLOSE ? UINT64_MAX : COMPACT_BUDGET;
     TRY(collections_pin(run, err));
     for (size_t i = 0; i < run->count; i++) {
         /* What can't be reclaimed now (no memory, an unreadable block) stays for later. */
         omendb_error local = {0};
-        if (collection_reclaim(run->collections[i], oldest, budget, &local) != OMENDB_OK)
+        if (collection_reclaim(run->collections[i], oldest, reclaim_limits(run), &local) !=
+            OMENDB_OK)
             upkeep_note(store, &local);
     }
     run->sequence = atomic_load_acquire_u64(&store->space.epoch.visible_sequence);
@@ -199,6 +215,8 @@ static omendb_status shrink(struct checkpoint *run, omendb_error *err)
     run->store->shrink_moved = 0;
     struct relocation relocation = {.budget = run->kind == CHECKPOINT_NORMAL ? 64 : 4096};
     if (!wants_shrinking(space, run->kind)) return OMENDB_OK;
+    /* On a full disk moving comes last: what waits to be freed is what it would need. */
+    if (run->kind == CHECKPOINT_TIGHT && space->released_count != 0) return OMENDB_OK;
     uint32_t kept = run->store->live.catalog_refs;
     for (size_t i = 0; i < run->count; i++)
         TRY(collection_each_array(run->collections[i], array_leaves_counted, &kept, err));
@@ -415,7 +433,13 @@ omendb_status checkpoint_run(struct store *store, enum checkpoint_kind kind, ome
     struct checkpoint run = {.store = store, .kind = kind};
     const uint64_t begin = store_clock_ns(store);
     if (store->path == NULL || store->read_only) return OMENDB_OK;
-    mutex_lock(&store->checkpoint_mutex);
+    if (kind == CHECKPOINT_TIGHT && store->vfs->single_threaded) {
+        /* Without threads it is this one that makes a checkpoint already, further up. */
+        if (!mutex_try_lock(&store->checkpoint_mutex))
+            return fail(err, OMENDB_ERR_BUSY, "a checkpoint is being made");
+    } else {
+        mutex_lock(&store->checkpoint_mutex);
+    }
     const omendb_status status = run_locked(store, &run, err);
     checkpoint_deinit(&run);
     epoch_collect(&store->space.epoch);

@@ -284,11 +284,16 @@ omendb_status collection_node_release(struct collection *collection, uint32_t fi
 
 /* ---- Checkpoint ---- */
 
+struct reclaim_limits {
+    uint64_t moved_bytes;  /* Of documents, and of vectors: what sparse chunks are moved. */
+    uint64_t dirty_blocks; /* Unlinking ends soon after so many more are to be written. */
+};
+
 /* Unlinks versions that no snapshot >= `oldest` sees, makes what earlier checkpoints unlinked
- * free for reuse, moves at most `budget` bytes out of sparse chunks. Writer lock, before the
- * freeze. A failure leaves the rest for the next time. */
-omendb_status collection_reclaim(struct collection *collection, uint64_t oldest, uint64_t budget,
-                                 omendb_error *err);
+ * free for reuse, empties sparse chunks; within limits. Writer lock, before the freeze. A failure
+ * leaves the rest for the next time. */
+omendb_status collection_reclaim(struct collection *collection, uint64_t oldest,
+                                 struct reclaim_limits limits, omendb_error *err);
 
 /* Would further checkpoints give space back (dead versions, gaps among the vectors)? */
 bool collection_wants_compaction(struct collection *collection);

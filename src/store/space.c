@@ -168,9 +168,31 @@ omendb_status space_promise(struct space *space, uint64_t more, omendb_error *er
         if (step > SPACE_STEP_MAX) step = SPACE_STEP_MAX;
         status = blocks_allocate(space, end + step, err);
         if (status == OMENDB_ERR_FULL) status = blocks_allocate(space, end, err);
+        /* What the file has already is known then, for space_spare(). */
+        uint64_t size = 0;
+        if (status == OMENDB_ERR_FULL && file_size(space->file, &size, NULL) == OMENDB_OK &&
+            size / BLOCK_SIZE > atomic_load_relaxed_u32(&space->allocated))
+            (void)blocks_allocate(space, size / BLOCK_SIZE, NULL);
     }
     mutex_unlock(&space->size_mutex);
     return status;
+}
+
+bool space_is_short(struct space *space)
+{
+    const uint64_t taken = atomic_load_acquire_u32(&space->taken);
+    const uint64_t allocated = atomic_load_acquire_u32(&space->allocated);
+    return allocated != 0 && allocated < blocks_promised(space, 0) &&
+           taken + 2 * (uint64_t)atomic_load_relaxed_u32(&space->dirty) + SPACE_RESERVE / 4 >
+               allocated;
+}
+
+uint64_t space_spare(struct space *space)
+{
+    const uint64_t used = (uint64_t)atomic_load_acquire_u32(&space->taken) +
+                          atomic_load_relaxed_u32(&space->dirty) + SPACE_RESERVE / 4;
+    const uint32_t allocated = atomic_load_acquire_u32(&space->allocated);
+    return allocated > used ? allocated - used : 0;
 }
 
 bool space_yield(struct space *space)

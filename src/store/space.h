@@ -119,6 +119,12 @@ static inline void space_cleaned(struct space *space, uint32_t count)
     (void)atomic_sub_u32(&space->dirty, count);
 }
 
+/* Less than the promise is there, and half of it will be needed by the next checkpoint. */
+bool space_is_short(struct space *space);
+
+/* Blocks there are beyond those that the next checkpoint writes and a quarter of the reserve. */
+uint64_t space_spare(struct space *space);
+
 /* On a full disk: leaves SPACE_YIELD blocks of the reserve to the log, once. true: trying again may
  * help. */
 bool space_yield(struct space *space);

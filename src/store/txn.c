@@ -309,8 +309,9 @@ static void memory_upkeep(struct store *store)
         const uint64_t dead = collection->dead_end - collection->dead_begin;
         if (dead < 1024 || dead < atomic_load_relaxed_u64(&collection->live_count) / 8) continue;
         store->space.generation++;
-        (void)collection_reclaim(collection, epoch_oldest(&store->space.epoch), COMPACT_BUDGET,
-                                 NULL);
+        const struct reclaim_limits limits = {.moved_bytes = COMPACT_BUDGET,
+                                              .dirty_blocks = UINT64_MAX};
+        (void)collection_reclaim(collection, epoch_oldest(&store->space.epoch), limits, NULL);
     }
     epoch_collect(&store->space.epoch);
 }
@@ -341,19 +342,35 @@ static omendb_status room_reserve(struct store *store, const struct batch *batch
     return status;
 }
 
-/* The disk is full. What was deleted gives its blocks back when a checkpoint is durable, the log its
- * segments when another one is: true when one was made, so that trying again may help. */
+/* Versions that wait to be unlinked. Writer lock. */
+static uint64_t dead_versions(const struct store *store)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < store->collections_count; i++)
+        count += store->collections[i]->dead_end - store->collections[i]->dead_begin;
+    return count;
+}
+
+/* The disk is full. What was deleted gives its blocks back when checkpoints are durable, the log its
+ * segments when one more is: they are made until IDLE in a row (unlink, two rotations, a move, two
+ * more) have brought nothing. true: trying again may help. */
 static bool room_made(struct store *store)
 {
-    enum { CHECKPOINTS = 6 }; /* Unlink, three steps to free, moves, the log of the image before. */
+    enum { CHECKPOINTS = 100, IDLE = 6 };
+    uint64_t least = UINT64_MAX;
     int made = 0;
     mutex_lock(&store->writer);
     const bool tried = store->path == NULL || store->room_sequence == store->next_sequence;
     store->room_sequence = store->next_sequence;
     mutex_unlock(&store->writer);
-    while (!tried && made < CHECKPOINTS &&
-           checkpoint_run(store, CHECKPOINT_TIGHT, NULL) == OMENDB_OK)
-        made++;
+    for (int idle = 0; !tried && made < CHECKPOINTS && idle < IDLE; made++) {
+        if (checkpoint_run(store, CHECKPOINT_TIGHT, NULL) != OMENDB_OK) break;
+        mutex_lock(&store->writer);
+        const uint64_t left = dead_versions(store) + atomic_load_acquire_u32(&store->space.taken);
+        mutex_unlock(&store->writer);
+        idle = left < least ? 0 : idle + 1;
+        if (left < least) least = left;
+    }
     return made != 0;
 }
 
@@ -393,6 +410,14 @@ static omendb_status stage_and_queue(struct store *store, const struct batch *ba
     return OMENDB_OK;
 }
 
+/* Deletes on a full disk live on the reserve: images are made before what they change has used it
+ * up; the third one has what the first released. */
+static void reserve_settle(struct store *store)
+{
+    for (int i = 0; i < 3; i++)
+        if (checkpoint_run(store, CHECKPOINT_TIGHT, NULL) != OMENDB_OK) break;
+}
+
 static omendb_status commit_staged(struct store *store, const struct batch *batch,
                                    struct commit *commit, omendb_error *err)
 {
@@ -418,6 +443,8 @@ omendb_status store_commit(struct store *store, const struct batch *batch,
             *sequence = atomic_load_acquire_u64(&store->space.epoch.visible_sequence);
         return OMENDB_OK;
     }
+    if (store->path != NULL && space_is_short(&store->space) && batch_gives_back(batch))
+        reserve_settle(store);
     omendb_status status = commit_staged(store, batch, &commit, err);
     if (status == OMENDB_ERR_FULL && room_made(store))
         status = commit_staged(store, batch, &commit, err);
