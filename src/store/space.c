@@ -109,8 +109,13 @@ omendb_status space_write_block(struct space *space, const void *data, struct bl
     if (((uint64_t)block + 1) * BLOCK_SIZE > space->mapping_length)
         status = fail(err, OMENDB_ERR_FULL, "the file has reached its largest size of %zu bytes",
                       space->mapping_length);
-    if (status == OMENDB_OK)
-        status = file_write(space->file, (uint64_t)block * BLOCK_SIZE, data, BLOCK_SIZE, err);
+    if (status == OMENDB_OK) {
+        const uint64_t end = ((uint64_t)block + 1) * BLOCK_SIZE;
+        mutex_lock(&space->size_mutex); /* with space_yield() */
+        if (space->written_end < end) space->written_end = end;
+        mutex_unlock(&space->size_mutex);
+        status = file_write(space->file, end - BLOCK_SIZE, data, BLOCK_SIZE, err);
+    }
     if (status != OMENDB_OK) {
         block_map_give(&space->map, block);
         return status;
@@ -167,6 +172,7 @@ omendb_status space_promise(struct space *space, uint64_t more, omendb_error *er
         if (step < SPACE_STEP_MIN) step = SPACE_STEP_MIN;
         if (step > SPACE_STEP_MAX) step = SPACE_STEP_MAX;
         status = blocks_allocate(space, end + step, err);
+        space->overshot |= status != OMENDB_OK;
         if (status == OMENDB_ERR_FULL) status = blocks_allocate(space, end, err);
         /* What the file has already is known then, for space_spare(). */
         uint64_t size = 0;
@@ -200,8 +206,9 @@ bool space_yield(struct space *space)
     uint64_t size = 0;
     mutex_lock(&space->size_mutex);
     const uint64_t end = blocks_promised(space, 0) - SPACE_YIELD;
-    const bool good = file_size(space->file, &size, NULL) == OMENDB_OK &&
-                      file_resize(space->file, size, NULL) == OMENDB_OK;
+    bool good = file_size(space->file, &size, NULL) == OMENDB_OK;
+    if (size < space->written_end) size = space->written_end;
+    good = good && file_resize(space->file, size, NULL) == OMENDB_OK;
     const uint32_t left = (uint32_t)(size / BLOCK_SIZE);
     if (good && atomic_load_relaxed_u32(&space->allocated) > left)
         atomic_store_release_u32(&space->allocated, left);
@@ -221,9 +228,12 @@ void space_trim(struct space *space, enum space_trim how)
     if (file_size(space->file, &size, NULL) == OMENDB_OK) {
         const bool longer = size >= end * BLOCK_SIZE + slack;
         const uint64_t cut = longer ? end * BLOCK_SIZE : size;
-        if ((longer || (how != SPACE_TRIM_USUAL && allocated > end)) &&
-            file_resize(space->file, cut, NULL) == OMENDB_OK && allocated > cut / BLOCK_SIZE) {
-            atomic_store_release_u32(&space->allocated, (uint32_t)(cut / BLOCK_SIZE));
+        if (space->written_end > cut) space->written_end = cut; /* Nobody else writes blocks. */
+        if ((longer || (how != SPACE_TRIM_USUAL && (allocated > end || space->overshot))) &&
+            file_resize(space->file, cut, NULL) == OMENDB_OK) {
+            space->overshot = false;
+            if (allocated > cut / BLOCK_SIZE)
+                atomic_store_release_u32(&space->allocated, (uint32_t)(cut / BLOCK_SIZE));
             /* What lay past the end has gone with the rest; what is promised comes back at once. */
             if (how == SPACE_TRIM_TIGHT && end > cut / BLOCK_SIZE)
                 (void)blocks_allocate(space, end, NULL);

@@ -68,8 +68,10 @@ struct space {
     uint64_t *releasing; /* [releasing_words] bit: the block is on that list. */
     size_t releasing_words, releasing_capacity;
     uint64_t blocks_written; /* Since open, for stats. */
-    struct mutex size_mutex; /* Allocating and cutting the file. */
+    struct mutex size_mutex; /* Allocating and cutting the file: the two that follow. */
     bool size_mutex_made;
+    bool overshot;        /* Allocating failed, perhaps after a part that nobody counts. */
+    uint64_t written_end; /* Bytes: a block may be on its way to any place before it. */
     atomic_u32 allocated; /* Blocks from the file's beginning on that have their disk space. */
     atomic_u32 taken;     /* map.taken_count, for the writer. */
     atomic_u32 dirty; /* Blocks of arrays that the next checkpoint writes, or is to write still. */
