@@ -298,6 +298,33 @@ def rust_bindings(run):
     return outcomes
 
 
+# Runs in `test`, so that each fuzzer takes some seconds; in `test-long` it is FUZZ_SECONDS.
+FUZZ_RUNS = {"json": 60000, "document": 60000, "filter": 60000, "log": 800, "catalog": 200,
+             "image": 400, "api": 150}
+FUZZ_SECONDS = 1200
+
+
+def fuzzers(run):
+    """libFuzzer on each tests/fuzz/NAME_fuzz.c, on the seeds of tests/fuzz/make_corpus.py."""
+    names = sorted(path.stem[:-len("_fuzz")] for path in ROOT.glob("tests/fuzz/*_fuzz.c"))
+    if not shutil.which("clang-14") or not list(
+            pathlib.Path("/usr/lib/llvm-14/lib/clang").glob("*/lib/linux/libclang_rt.fuzzer-*.a")):
+        return [Outcome("fuzz", skipped=len(names),
+                        output="".join(f"skip {name}_fuzz: clang-14 has no libFuzzer here\n"
+                                       for name in names))]
+    broken = run.build("fuzz", [f"{name}_fuzz" for name in names])
+    if broken:
+        return [broken]
+
+    def one(run, name):
+        effort = ["--seconds", FUZZ_SECONDS] if run.long else ["--runs", FUZZ_RUNS[name]]
+        status, output = run.command([sys.executable, "tests/fuzz/run.py", name,
+                                      BUILD / f"fuzz/tests/{name}_fuzz", *effort])
+        return count_lines(name, status, output)
+
+    return in_parallel(run, names, one)
+
+
 def man_pages(run):
     outcomes = []
     for page in sorted(ROOT.glob("docs/*.[1-8]")):
@@ -324,6 +351,7 @@ def suites():
          programs("asan", lambda _, labels: "format" in labels)),
         ("simulation", ["tests/sim/*_test.c"],
          programs("sim", lambda _, labels: {"sim", "crash"} & set(labels), build_all=False)),
+        ("fuzz", ["tests/fuzz/*_fuzz.c"], fuzzers),
         ("threads", ["tests/*/*_threads_test.c"], programs("tsan", is_threaded, build_all=False)),
         ("neon", ["tools/test_neon.sh"], script("tools/test_neon.sh")),
         ("python", ["bindings/python/pyproject.toml"], python_bindings),

@@ -35,6 +35,7 @@ void collection_free(struct collection *collection)
         array_deinit(collection->derived[i]);
         alloc_free(collection->derived[i]);
     }
+    alloc_free(collection->believed);
     array_deinit(&collection->slots);
     id_map_deinit(&collection->ids);
     heap_deinit(&collection->documents);
@@ -290,6 +291,17 @@ omendb_status collection_find(struct collection *collection, const struct id_vie
             return fail(err, OMENDB_ERR_CORRUPT, "the versions of an id form a loop");
     }
     *out = slot;
+    return OMENDB_OK;
+}
+
+omendb_status collection_doubt(struct collection *collection, omendb_error *err)
+{
+    const uint32_t count = atomic_load_relaxed_u32(&collection->slot_count);
+    if (count == 0) return OMENDB_OK;
+    collection->believed = alloc_zeroed((count + 63) / 64, sizeof *collection->believed);
+    if (collection->believed == NULL)
+        return fail(err, OMENDB_ERR_NOMEM, "out of memory: %u documents", count);
+    collection->doubted_count = count;
     return OMENDB_OK;
 }
 

@@ -178,6 +178,8 @@ omendb_status store_open(const struct store_options *options, struct store **out
         else memcpy(store->path, options->path, size);
     }
     if (status == OMENDB_OK) status = open_contents(store, err);
+    for (size_t i = 0; status == OMENDB_OK && i < store->collections_count; i++)
+        status = collection_doubt(store->collections[i], err);
     /* Images of the time before: an idle checkpoint waits until something changes. */
     atomic_store_release_u64(&store->image_sequence, store->live.sequence); /* checkpoint_due() */
     atomic_store_release_u64(&store->image_ns, store_clock_ns(store));
