@@ -10,7 +10,7 @@ export CMAKE_CXX_COMPILER_LAUNCHER ?= ccache
 endif
 
 .DEFAULT_GOAL := build
-.PHONY: build dev demo test test-long bench bench-full cov fuzz tidy format install clean help
+.PHONY: build dev demo test test-long bench bench-full cov fuzz tidy format install deb amalgamation clean help
 
 build: ## the library and the shell, into build/release
 	@tools/install_dependencies.sh build
@@ -64,8 +64,16 @@ format: ## clang-format over all C and C++ files
 install: build ## into PREFIX (default /usr/local), below DESTDIR if given
 	@cmake --install build/release --prefix $(PREFIX)
 
+deb: build ## Debian packages, into build/deb (needs dpkg-dev)
+	@command -v dpkg-shlibdeps >/dev/null || { echo "make deb: please install dpkg-dev"; exit 1; }
+	@cd build/release && cpack -G DEB -B ../deb >../cpack.log 2>&1 || { cat ../cpack.log; exit 1; }
+	@rm -rf build/deb/_CPack_Packages && ls build/deb/*.deb
+
+amalgamation: ## the library as one C file and its header, into build/amalgamation
+	@tools/amalgamate.py
+
 clean: ## removes build/
 	@rm -rf build
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22

@@ -10,7 +10,8 @@
 #
 # Says nothing when all is there. Looks for the thing (a command, a header), not for the package,
 # so that tools from elsewhere count. Installs as root or by `sudo -n`; otherwise prints the
-# command that somebody with root must run, and exits 1. Never touches the system's Python.
+# command that somebody with root must run, and exits 1; `test` goes on where only optional ones are
+# missing. Never touches the system's Python.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -40,6 +41,12 @@ test=(
     'mandoc: command -v mandoc'
     'python3-venv: python3 -c "import venv, ensurepip"'
     'python3-dev: python_header'
+)
+# Without these, the tests that need them are skipped.
+optional=(
+    'cargo: command -v cargo'
+    'rustc: command -v rustc'
+    'dpkg-dev: command -v dpkg-shlibdeps'
 )
 # NEON runs as it is on an ARM machine, and under emulation elsewhere.
 if [ "$machine" = x86_64 ]; then
@@ -80,38 +87,51 @@ find_missing() {
     done
 }
 
-find_missing
-if [ ${#missing[@]} -gt 0 ]; then
+# Installs what find_missing() found; 1, and says why, when that can't be.
+install_missing() {
+    local as_root=() install log status=0
     if ! command -v apt-get >/dev/null; then
         say "this needs the following, named as in Debian 12, and can't install them here:"
         say "    ${missing[*]}"
-        exit 1
+        return 1
     fi
-    as_root=()
     if [ "$(id -u)" != 0 ]; then
         if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
             as_root=(sudo -n)
         else
             say "some packages are missing, and installing them needs root. Please run:"
             say "    apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
-            exit 1
+            return 1
         fi
     fi
     say "installing from Debian: ${missing[*]}"
     log=$(mktemp)
-    trap 'rm -f "$log"' EXIT
     install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y
         --no-install-recommends "${missing[@]}")
     # The package lists may be absent or old: fetched only when installing fails without.
-    if ! "${install[@]}" >"$log" 2>&1 </dev/null; then
-        "${as_root[@]}" apt-get update >"$log" 2>&1 </dev/null || { cat "$log" >&2; exit 1; }
-        "${install[@]}" >"$log" 2>&1 </dev/null || { cat "$log" >&2; exit 1; }
-    fi
+    "${install[@]}" >"$log" 2>&1 </dev/null ||
+        { "${as_root[@]}" apt-get update >"$log" 2>&1 </dev/null &&
+            "${install[@]}" >"$log" 2>&1 </dev/null; } || status=1
+    [ $status = 0 ] || cat "$log" >&2
+    rm -f "$log"
+    [ $status = 0 ] || return 1
     hash -r
     find_missing
     if [ ${#missing[@]} -gt 0 ]; then
         say "still missing after installing: ${missing[*]}"
-        exit 1
+        return 1
+    fi
+}
+
+find_missing
+if [ ${#missing[@]} -gt 0 ]; then
+    install_missing || exit 1
+fi
+if [ "$what" = test ]; then
+    wanted=("${optional[@]}")
+    find_missing
+    if [ ${#missing[@]} -gt 0 ]; then
+        install_missing || say "going on without: ${missing[*]}"
     fi
 fi
 

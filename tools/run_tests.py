@@ -150,6 +150,17 @@ def count_pytest(name, status, output):
                    numbers.get("skipped", 0), output)
 
 
+def count_cargo(name, status, output):
+    """cargo test prints one closing line for each program; cargo run and doc none."""
+    numbers = [sum(int(number) for number in re.findall(rf"^test result: .*?(\d+) {word}", output,
+                                                        re.M))
+               for word in ("passed", "failed", "ignored")]
+    passed, failed, skipped = numbers if "test result:" in output else (int(not status), 0, 0)
+    if status and not failed:
+        failed, output = 1, output + f"\n{name}: {how_it_ended(status)}\n"
+    return Outcome(name, passed, failed, skipped, output)
+
+
 def count_any(name, status, output):
     """By whichever closing line there is: unittest's, pytest's, or "ok NAME"."""
     if re.search(r"^Ran \d+ tests? in", output, re.M):
@@ -267,6 +278,53 @@ def python_bindings(run):
     return [Outcome("pip install", passed=1), count_pytest("pytest", status, output)]
 
 
+def rust_bindings(run):
+    """Both crates with Debian's Rust, offline, linked to the static library of build/release."""
+    if not shutil.which("cargo") or not shutil.which("rustc"):
+        return [Outcome("cargo", skipped=1, output="cargo and rustc can't be installed here\n")]
+    broken = run.build("release")
+    if broken:
+        return [broken]
+    status, output = run.command([sys.executable, "tools/rust_declarations.py", "--check"])
+    outcomes = [count_lines("rust_declarations", status, output)]
+    extra = {"OMENDB_LIB_DIR": str(BUILD / "release"), "CARGO_TARGET_DIR": str(BUILD / "rust"),
+             "RUSTFLAGS": "-D warnings", "RUSTDOCFLAGS": "-D warnings"}
+    for command in ("test --no-fail-fast", "run -q -p omendb-sys --example ffi",
+                    "run -q -p omendb --example notes", "doc --no-deps"):
+        first, *others = command.split()
+        status, output = run.command(["cargo", first, "--offline", "--locked", "--jobs", run.jobs,
+                                      *others], ROOT / "bindings/rust", extra)
+        outcomes.append(count_cargo(f"cargo {command}", status, output))
+    return outcomes
+
+
+# Runs in `test`, so that each fuzzer takes some seconds; in `test-long` it is FUZZ_SECONDS.
+FUZZ_RUNS = {"json": 60000, "document": 60000, "filter": 60000, "log": 800, "catalog": 200,
+             "image": 400, "api": 150}
+FUZZ_SECONDS = 1200
+
+
+def fuzzers(run):
+    """libFuzzer on each tests/fuzz/NAME_fuzz.c, on the seeds of tests/fuzz/make_corpus.py."""
+    names = sorted(path.stem[:-len("_fuzz")] for path in ROOT.glob("tests/fuzz/*_fuzz.c"))
+    if not shutil.which("clang-14") or not list(
+            pathlib.Path("/usr/lib/llvm-14/lib/clang").glob("*/lib/linux/libclang_rt.fuzzer-*.a")):
+        return [Outcome("fuzz", skipped=len(names),
+                        output="".join(f"skip {name}_fuzz: clang-14 has no libFuzzer here\n"
+                                       for name in names))]
+    broken = run.build("fuzz", [f"{name}_fuzz" for name in names])
+    if broken:
+        return [broken]
+
+    def one(run, name):
+        effort = ["--seconds", FUZZ_SECONDS] if run.long else ["--runs", FUZZ_RUNS[name]]
+        status, output = run.command([sys.executable, "tests/fuzz/run.py", name,
+                                      BUILD / f"fuzz/tests/{name}_fuzz", *effort])
+        return count_lines(name, status, output)
+
+    return in_parallel(run, names, one)
+
+
 def man_pages(run):
     outcomes = []
     for page in sorted(ROOT.glob("docs/*.[1-8]")):
@@ -293,11 +351,17 @@ def suites():
          programs("asan", lambda _, labels: "format" in labels)),
         ("simulation", ["tests/sim/*_test.c"],
          programs("sim", lambda _, labels: {"sim", "crash"} & set(labels), build_all=False)),
+        ("fuzz", ["tests/fuzz/*_fuzz.c"], fuzzers),
         ("threads", ["tests/*/*_threads_test.c"], programs("tsan", is_threaded, build_all=False)),
         ("neon", ["tools/test_neon.sh"], script("tools/test_neon.sh")),
         ("python", ["bindings/python/pyproject.toml"], python_bindings),
+        ("rust", ["bindings/rust/Cargo.toml"], rust_bindings),
         ("demo", ["tests/demo/run.py"], script(sys.executable, "tests/demo/run.py",
                                                needs_release=True)),
+        ("packaging", ["tests/packaging/run.py"], script(sys.executable, "tests/packaging/run.py",
+                                                         needs_release=True)),
+        ("amalgamation", ["tests/amalgamation/run.py"],
+         script(sys.executable, "tests/amalgamation/run.py")),
         ("readme", ["README.md", "tools/readme_example.py"],
          script(sys.executable, "tools/readme_example.py", needs_release=True)),
         ("man", ["docs/*.[1-8]"], man_pages),

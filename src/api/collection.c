@@ -16,17 +16,26 @@ omendb_status omendb_collection_create(omendb *db, const char *name, const omend
     TRY(handles_check_writable(db, err));
     TRY(schema_check_name("collection", name, err));
     TRY(schema_create(schema, &taken, err));
-    const omendb_status status = indexes_check(taken, err);
+    omendb_status status = indexes_check(taken, err);
     if (status != OMENDB_OK) {
         schema_destroy(taken);
         return status;
     }
-    TRY(store_collection_create(db->store, name, taken, &collection, err));
-    if (out == NULL) {
-        collection_unpin(collection);
-        return OMENDB_OK;
+    /* The handle comes first: a collection that was made can't be taken back. */
+    omendb_collection *handle = alloc_zeroed(1, sizeof *handle);
+    if (handle == NULL) {
+        schema_destroy(taken);
+        return fail(err, OMENDB_ERR_NOMEM, "out of memory: collection handle");
     }
-    return handles_collection(db, collection, out, err);
+    status = store_collection_create(db->store, name, taken, &collection, err);
+    if (status != OMENDB_OK) {
+        alloc_free(handle);
+        return status;
+    }
+    *handle = (omendb_collection){.db = db, .collection = collection};
+    if (out != NULL) *out = handle;
+    else omendb_collection_close(handle);
+    return OMENDB_OK;
 }
 
 omendb_status omendb_collection_open(omendb *db, const char *name, omendb_collection **out,

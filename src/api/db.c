@@ -1,4 +1,6 @@
 /* db.c - opening and closing a database, and what concerns all of it. */
+#include "api/db.h"
+
 #include <string.h>
 
 #include "api/handles.h"
@@ -39,7 +41,7 @@ static omendb_status read_options(const omendb_options *from, struct store_optio
                                                                       : OMENDB_DURABILITY_FULL;
     out->interval_ms = options.interval_ms != 0 ? options.interval_ms : DB_INTERVAL_MS;
     out->wal_size_max = options.wal_size_max != 0 ? options.wal_size_max : DB_WAL_SIZE_MAX;
-    out->wal_segment_size = DB_WAL_SEGMENT_SIZE;
+    if (out->wal_segment_size == 0) out->wal_segment_size = DB_WAL_SEGMENT_SIZE;
     out->index_threads = options.index_threads;
     return OMENDB_OK;
 }
@@ -47,7 +49,15 @@ static omendb_status read_options(const omendb_options *from, struct store_optio
 omendb_status omendb_open(const char *path, const omendb_options *options, omendb **out,
                           omendb_error *err)
 {
-    struct store_options store_options = {.vfs = vfs_real(), .hooks = *indexes_hooks_all()};
+    const struct store_options base = {.vfs = vfs_real(), .hooks = *indexes_hooks_all()};
+    return db_open(&base, path, options, out, err);
+}
+
+omendb_status db_open(const struct store_options *base, const char *path,
+                      const omendb_options *options, omendb **out, omendb_error *err)
+{
+    struct store_options store_options = {
+        .vfs = base->vfs, .hooks = base->hooks, .wal_segment_size = base->wal_segment_size};
     TRY(handles_check_pointer(path, "path", err));
     TRY(handles_check_pointer(out, "out", err));
     if (path[0] == '\0') return fail(err, OMENDB_ERR_ARGUMENT, "path is empty");

@@ -50,6 +50,7 @@ struct vfs_ops {
     omendb_status (*sync)(struct file *file, omendb_error *err);
     omendb_status (*size)(struct file *file, uint64_t *out, omendb_error *err);
     omendb_status (*resize)(struct file *file, uint64_t size, omendb_error *err);
+    omendb_status (*allocate)(struct file *file, uint64_t offset, uint64_t size, omendb_error *err);
     omendb_status (*map)(struct file *file, size_t length, const void **out, omendb_error *err);
     void (*unmap)(struct file *file, const void *base, size_t length);
     omendb_status (*populate)(struct file *file, const void *address, size_t size,
@@ -122,6 +123,15 @@ static inline omendb_status file_size(struct file *file, uint64_t *out, omendb_e
 static inline omendb_status file_resize(struct file *file, uint64_t size, omendb_error *err)
 {
     return file->vfs->ops->resize(file, size, err);
+}
+
+/* Takes the disk space for [offset, offset + size), which may lie past the end of the file: writing
+ * there can't be FULL any more. Content and size stay. A file system that knows no such thing says
+ * OK and promises nothing. A resize gives back what lies past the new end, the same size included. */
+static inline omendb_status file_allocate(struct file *file, uint64_t offset, uint64_t size,
+                                          omendb_error *err)
+{
+    return file->vfs->ops->allocate(file, offset, size, err);
 }
 
 /* Maps [0, length) read-only and shared; `length` may exceed the file's size. */

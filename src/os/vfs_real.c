@@ -219,6 +219,19 @@ static omendb_status real_resize(struct file *base, uint64_t size, omendb_error 
     return OMENDB_OK;
 }
 
+static omendb_status real_allocate(struct file *base, uint64_t offset, uint64_t size,
+                                   omendb_error *err)
+{
+    struct real_file *file = real_of(base);
+    TRY(real_check_range(file, "fallocate", offset, size, err));
+    while (fallocate(file->descriptor, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size) != 0) {
+        if (errno == EINTR) continue;
+        if (errno == EOPNOTSUPP || errno == ENOSYS) return OMENDB_OK; /* NFS 3, FAT. */
+        return real_fail_errno(err, "fallocate", file->path);
+    }
+    return OMENDB_OK;
+}
+
 static omendb_status real_map(struct file *base, size_t length, const void **out, omendb_error *err)
 {
     struct real_file *file = real_of(base);
@@ -469,6 +482,7 @@ struct vfs *vfs_real(void)
         .sync = real_sync,
         .size = real_size,
         .resize = real_resize,
+        .allocate = real_allocate,
         .map = real_map,
         .unmap = real_unmap,
         .populate = real_populate,

@@ -9,7 +9,7 @@
 
 #include "query/filter.h"
 
-struct condition {
+struct filter_condition {
     const struct filter_node *node;
     bool holds;
 };
@@ -59,7 +59,7 @@ static bool value_holds(const struct filter_node *node, const struct value *valu
 
 static bool visit_value(void *context, const struct value *value, bool is_item)
 {
-    struct condition *condition = context;
+    struct filter_condition *condition = context;
     (void)is_item; /* An array and its items are asked alike. */
     condition->holds = value_holds(condition->node, value);
     return !condition->holds;
@@ -106,7 +106,7 @@ static bool null_or_missing(const struct path *path, uint32_t depth, const struc
 
 static bool node_holds(const struct filter_node *node, const struct value *root)
 {
-    struct condition condition = {.node = node, .holds = false};
+    struct filter_condition condition = {.node = node, .holds = false};
     switch (node->kind) {
     case FILTER_ALL:
         for (const struct filter_node *child = node->first; child != NULL; child = child->next)

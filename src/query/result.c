@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "doc/json.h"
+#include "query/stored.h"
 #include "store/batch.h"
 
 omendb_status result_init(struct result *result, const struct schema *schema, uint32_t flags,
@@ -95,7 +96,7 @@ omendb_status result_add(struct result *result, struct collection *collection, u
     if ((result->flags & OMENDB_WITH_DOCUMENTS) != 0) {
         const uint8_t *document = NULL;
         uint32_t size = 0;
-        TRY(collection_document(collection, slot, scratch, &document, &size, err));
+        TRY(stored_document(collection, slot, scratch, &document, &size, err));
         TRY(json_add(result, document, size, err));
     }
     for (uint32_t i = 0; i < result->fields_count; i++)

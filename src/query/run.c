@@ -1,6 +1,7 @@
 #include "query/run.h"
 
 #include "base/alloc.h"
+#include "query/stored.h"
 
 static void workspace_destroy(struct workspace *workspace)
 {
@@ -108,7 +109,7 @@ omendb_status run_passes(const struct run *run, struct buffer *scratch, uint32_t
         *out = true;
         return OMENDB_OK;
     }
-    TRY(collection_document(run->exec->collection, slot, scratch, &document, &size, err));
+    TRY(stored_document(run->exec->collection, slot, scratch, &document, &size, err));
     *out = filter_matches(&run->workspace->filter, document, size);
     return OMENDB_OK;
 }

@@ -47,6 +47,14 @@ void bit_clear(uint64_t *bits, uint32_t index)
     bits[index / 64] &= ~(UINT64_C(1) << (index % 64));
 }
 
+void array_dirtied(struct array *array, uint32_t block)
+{
+    if (bit_get(array->dirty, block)) return;
+    bit_set(array->dirty, block);
+    array->dirty_count++;
+    space_dirtied(array->space);
+}
+
 static omendb_status out_of_memory(const struct array *array, omendb_error *err)
 {
     return fail(err, OMENDB_ERR_NOMEM, "out of memory: array %u of %u blocks", array->kind,
@@ -103,6 +111,8 @@ void array_deinit(struct array *array)
         promises += !array->hot && array->preimages[block] != NULL;
         chunk_give(array->preimages[block]);
     }
+    if (array->space != NULL)
+        space_cleaned(array->space, array->dirty_count + array->unwritten_count);
     if (promises != 0) epoch_forgo(&array->space->epoch, promises);
     alloc_free(array->preimages);
     alloc_free(array->frozen);
@@ -418,7 +428,7 @@ omendb_status array_prepare_slow(struct array *array, uint64_t index, omendb_err
         if (!bit_get(array->owned, block)) TRY(chunk_own(array, block, err));
         else if (array->freezing) TRY(preimage_keep(array, block, err));
     }
-    bit_set(array->dirty, block);
+    array_dirtied(array, block);
     return OMENDB_OK;
 }
 

@@ -94,6 +94,8 @@ struct array {
     bool locks_made;
     bool freezing;                /* Between freeze and thaw; changed under the writer lock. */
     uint32_t frozen_count;        /* Logical blocks when frozen. */
+    uint32_t dirty_count;         /* Bits in dirty: what space.h counts of this array, ... */
+    uint32_t unwritten_count;     /* ... and dirty ones of the freeze that have no new place yet. */
     uint64_t *frozen;             /* bit: to be written by this checkpoint. */
     void **preimages;             /* [frozen_count] content of a frozen block that changed since. */
     struct array_change *changes; /* What this checkpoint stored anew. */

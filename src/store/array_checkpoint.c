@@ -51,6 +51,8 @@ omendb_status array_freeze(struct array *array, omendb_error *err)
         return status;
     }
     memset(array->dirty, 0, array->words * sizeof *array->dirty);
+    array->unwritten_count = array->dirty_count;
+    array->dirty_count = 0;
     mutex_lock(&array->freeze_mutex);
     array->frozen = frozen;
     array->preimages = preimages;
@@ -94,6 +96,10 @@ omendb_status array_write_frozen(struct array *array, omendb_error *err)
         struct block_ref ref = {0};
         status = space_write_block(array->space, content, &ref, err);
         array->changes[array->changes_count - 1].ref = ref;
+        if (status == OMENDB_OK) {
+            array->unwritten_count--;
+            space_cleaned(array->space, 1);
+        }
 #ifdef OMENDB_MUTANTS
         /* The seeded bug: the live image still refers to the block that has been replaced. */
         if (MUTANT(reuse_of_live_blocks) && status == OMENDB_OK) {
@@ -331,12 +337,12 @@ static void thaw_failed(struct array *array)
 {
     for (size_t i = 0; i < array->changes_count; i++) {
         /* A block that was only moved is still as its old place has it. */
-        if (!array->changes[i].moved) bit_set(array->dirty, array->changes[i].index);
+        if (!array->changes[i].moved) array_dirtied(array, array->changes[i].index);
         if (array->changes[i].ref.block != BLOCK_NONE)
             space_give_back(array->space, array->changes[i].ref.block);
     }
     for (uint32_t block = 0; block < array->frozen_count; block++)
-        if (bit_get(array->frozen, block)) bit_set(array->dirty, block);
+        if (bit_get(array->frozen, block)) array_dirtied(array, block);
     for (uint32_t leaf = 0; leaf < array->new_leaf_count; leaf++) {
         const uint32_t block = array->new_leaves[leaf].block;
         if (block == BLOCK_NONE) continue;
@@ -353,6 +359,8 @@ size_t array_releases(const struct array *array)
 void array_thaw(struct array *array, bool durable)
 {
     if (!array->freezing) return;
+    space_cleaned(array->space, array->unwritten_count); /* Holes, or counted again below. */
+    array->unwritten_count = 0;
     if (durable) thaw_durable(array);
     else thaw_failed(array);
     preimages_free(array);

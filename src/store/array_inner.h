@@ -18,6 +18,9 @@ bool bit_get(const uint64_t *bits, uint32_t index);
 void bit_set(uint64_t *bits, uint32_t index);
 void bit_clear(uint64_t *bits, uint32_t index);
 
+/* Sets the dirty bit, and counts it. Writer lock. */
+void array_dirtied(struct array *array, uint32_t block);
+
 /* refs[block], its leaf read first when need be. Under load_mutex. */
 omendb_status array_ref_load(struct array *array, uint32_t block, struct block_ref *out,
                              omendb_error *err);

@@ -99,6 +99,7 @@ static bool wants_shrinking(const struct space *space, enum checkpoint_kind kind
 {
     const uint32_t used = blocks_used(space);
     const uint32_t end = kind == CHECKPOINT_CLOSE ? space_live_end(space) : space->map.end;
+    if (kind == CHECKPOINT_TIGHT) return end - used > used / 16;
     return end >= SHRINK_BLOCKS_MIN &&
            end - used > (kind == CHECKPOINT_CLOSE ? used / 512 : end / 2);
 }
@@ -142,17 +143,33 @@ static omendb_status collections_pin(struct checkpoint *run, omendb_error *err)
     return OMENDB_OK;
 }
 
+/* What may be changed for the next image's sake. Reclaiming and moving take blocks before they give
+ * any back: on a full disk only those that nobody else needs, and first the image before this one
+ * gives back what it has. */
+static struct reclaim_limits reclaim_limits(const struct checkpoint *run)
+{
+    struct space *space = &run->store->space;
+    if (run->kind != CHECKPOINT_TIGHT && space_promise(space, SPACE_STEP_MIN, NULL) == OMENDB_OK)
+        return (struct reclaim_limits){
+            .moved_bytes = run->kind == CHECKPOINT_CLOSE ? UINT64_MAX : COMPACT_BUDGET,
+            .dirty_blocks = UINT64_MAX};
+    const uint64_t spare = space_spare(space);
+    if (space->released_count > spare) return (struct reclaim_limits){0};
+    return (struct reclaim_limits){.moved_bytes = spare / 4 * BLOCK_SIZE,
+                                   .dirty_blocks = spare / 2};
+}
+
 /* Writer lock held, queue drained: everything that the image is to hold is fixed here. */
 static omendb_status freeze(struct checkpoint *run, omendb_error *err)
 {
     struct store *store = run->store;
     const uint64_t oldest = epoch_oldest(&store->space.epoch);
-    const uint64_t budget = run->kind == CHECKPOINT_CLOSE ? UINT64_MAX : COMPACT_BUDGET;
     TRY(collections_pin(run, err));
     for (size_t i = 0; i < run->count; i++) {
         /* What can't be reclaimed now (no memory, an unreadable block) stays for later. */
         omendb_error local = {0};
-        if (collection_reclaim(run->collections[i], oldest, budget, &local) != OMENDB_OK)
+        if (collection_reclaim(run->collections[i], oldest, reclaim_limits(run), &local) !=
+            OMENDB_OK)
             upkeep_note(store, &local);
     }
     run->sequence = atomic_load_acquire_u64(&store->space.epoch.visible_sequence);
@@ -198,8 +215,10 @@ static omendb_status shrink(struct checkpoint *run, omendb_error *err)
     const bool closing = run->kind == CHECKPOINT_CLOSE;
     const uint32_t used = blocks_used(space);
     run->store->shrink_moved = 0;
-    struct relocation relocation = {.budget = closing ? 4096 : 64};
+    struct relocation relocation = {.budget = run->kind == CHECKPOINT_NORMAL ? 64 : 4096};
     if (!wants_shrinking(space, run->kind)) return OMENDB_OK;
+    /* On a full disk moving comes last: what waits to be freed is what it would need. */
+    if (run->kind == CHECKPOINT_TIGHT && space->released_count != 0) return OMENDB_OK;
     uint32_t kept = run->store->live.catalog_refs;
     for (size_t i = 0; i < run->count; i++)
         TRY(collection_each_array(run->collections[i], array_leaves_counted, &kept, err));
@@ -261,7 +280,11 @@ static omendb_status log_secure(struct store *store, omendb_error *err)
     omendb_error reason = {0};
     omendb_status status = OMENDB_OK;
     txn_lead_begin(store);
-    if (!store->live.clean && !store->live.proved) status = wal_begin(&store->wal, &reason);
+    if (!store->live.clean && !store->live.proved) {
+        status = wal_begin(&store->wal, &reason);
+        if (status == OMENDB_ERR_FULL && space_yield(&store->space))
+            status = wal_begin(&store->wal, &reason);
+    }
     if (status == OMENDB_OK) status = wal_sync(&store->wal, &reason);
     if (status != OMENDB_OK && status != OMENDB_ERR_FULL && status != OMENDB_ERR_NOMEM)
         store_fence(store, &reason);
@@ -363,22 +386,12 @@ static void checkpoint_deinit(struct checkpoint *run)
     alloc_free(run->superblock);
 }
 
-/* The file's end that nobody uses any more. */
-static void trim_file(struct store *store)
-{
-    const uint64_t end = (uint64_t)block_map_trim(&store->space.map) * BLOCK_SIZE;
-    const uint64_t slack = store->live.clean ? 1 : UINT64_C(64) * BLOCK_SIZE;
-    uint64_t size = 0;
-    if (file_size(store->space.file, &size, NULL) == OMENDB_OK && size >= end + slack)
-        (void)file_resize(store->space.file, end, NULL);
-}
-
 static omendb_status run_locked(struct store *store, struct checkpoint *run, omendb_error *err)
 {
     mutex_lock(&store->writer);
     txn_drain(store);
     omendb_status status = store_writable(store, err);
-    if (status == OMENDB_OK && nothing_to_do(store)) {
+    if (status == OMENDB_OK && run->kind != CHECKPOINT_TIGHT && nothing_to_do(store)) {
         /* Giving space back takes a few checkpoints; without progress it isn't tried for ever. */
         if (store->idle_checkpoints >= IDLE_CHECKPOINTS_MAX ||
             !wants_compaction(store, run->kind)) {
@@ -403,7 +416,9 @@ static omendb_status run_locked(struct store *store, struct checkpoint *run, ome
     else abandon_image(run);
     mutex_unlock(&store->writer);
     TRY(status);
-    trim_file(store);
+    space_trim(&store->space, store->live.clean               ? SPACE_TRIM_ALL
+                              : run->kind == CHECKPOINT_TIGHT ? SPACE_TRIM_TIGHT
+                                                              : SPACE_TRIM_USUAL);
     /* A reader process that opens now may still need the segments of the image before. */
     if (!space_pinned(&store->space, store->live.generation >= 2 ? store->live.generation - 2 : 0,
                       store->live.generation - 1)) {
@@ -420,7 +435,13 @@ omendb_status checkpoint_run(struct store *store, enum checkpoint_kind kind, ome
     struct checkpoint run = {.store = store, .kind = kind};
     const uint64_t begin = store_clock_ns(store);
     if (store->path == NULL || store->read_only) return OMENDB_OK;
-    mutex_lock(&store->checkpoint_mutex);
+    if (kind == CHECKPOINT_TIGHT && store->vfs->single_threaded) {
+        /* Without threads it is this one that makes a checkpoint already, further up. */
+        if (!mutex_try_lock(&store->checkpoint_mutex))
+            return fail(err, OMENDB_ERR_BUSY, "a checkpoint is being made");
+    } else {
+        mutex_lock(&store->checkpoint_mutex);
+    }
     const omendb_status status = run_locked(store, &run, err);
     checkpoint_deinit(&run);
     epoch_collect(&store->space.epoch);
@@ -507,7 +528,7 @@ omendb_status checkpoint_final(struct store *store, omendb_error *err)
     }
     if (status == OMENDB_OK) {
         live->clean = true;
-        trim_file(store);
+        space_trim(&store->space, SPACE_TRIM_ALL);
         status = wal_remove_all(&store->wal, err);
     }
     checkpoint_deinit(&run);

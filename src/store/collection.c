@@ -35,6 +35,7 @@ void collection_free(struct collection *collection)
         array_deinit(collection->derived[i]);
         alloc_free(collection->derived[i]);
     }
+    alloc_free(collection->believed);
     array_deinit(&collection->slots);
     id_map_deinit(&collection->ids);
     heap_deinit(&collection->documents);
@@ -293,6 +294,17 @@ omendb_status collection_find(struct collection *collection, const struct id_vie
     return OMENDB_OK;
 }
 
+omendb_status collection_doubt(struct collection *collection, omendb_error *err)
+{
+    const uint32_t count = atomic_load_relaxed_u32(&collection->slot_count);
+    if (count == 0) return OMENDB_OK;
+    collection->believed = alloc_zeroed((count + 63) / 64, sizeof *collection->believed);
+    if (collection->believed == NULL)
+        return fail(err, OMENDB_ERR_NOMEM, "out of memory: %u documents", count);
+    collection->doubted_count = count;
+    return OMENDB_OK;
+}
+
 omendb_status collection_document(struct collection *collection, uint32_t slot,
                                   struct buffer *scratch, const uint8_t **view, uint32_t *size,
                                   omendb_error *err)
@@ -483,7 +495,7 @@ static omendb_status node_reserve(struct collection *collection, uint32_t field,
 }
 
 /* One vector of the version being staged. */
-struct vector_plan {
+struct vector_placement {
     uint32_t node, hash;
     bool shared; /* The node exists already and holds the same bytes. */
     bool present;
@@ -537,7 +549,7 @@ void collection_stage_nearer(const struct stage_next *next, uint32_t order, uint
 /* Whoever has that vector now, the document itself or any other: its node is shared. */
 static omendb_status vector_reserve(struct collection *collection, uint32_t field,
                                     const struct operation_vector *vector, uint32_t hash,
-                                    struct vector_plan *plan, omendb_error *err)
+                                    struct vector_placement *plan, omendb_error *err)
 {
     struct vector_store *store = &collection->vectors[field];
     plan->present = true;
@@ -558,7 +570,7 @@ static omendb_status vector_reserve(struct collection *collection, uint32_t fiel
 }
 
 static void vector_write(struct collection *collection, uint32_t field, uint32_t slot,
-                         const struct vector_plan *plan)
+                         const struct vector_placement *plan)
 {
     struct vector_store *store = &collection->vectors[field];
     struct slot_link *link = array_at_writable(&store->links, slot);
@@ -619,7 +631,7 @@ static void version_end(struct collection *collection, uint32_t slot, uint64_t s
 }
 
 static omendb_status vectors_reserve(struct collection *collection, const struct operation *op,
-                                     const uint32_t *hashes, struct vector_plan *plans,
+                                     const uint32_t *hashes, struct vector_placement *plans,
                                      omendb_error *err)
 {
     const struct operation_vector *vector = operation_vector_first(op);
@@ -641,7 +653,7 @@ omendb_status collection_stage_upsert(const struct stage_next *next, struct stag
 {
     struct collection *collection = next->collection;
     const struct operation *op = next->op;
-    struct vector_plan plans[OMENDB_VECTOR_FIELDS_MAX] = {0};
+    struct vector_placement plans[OMENDB_VECTOR_FIELDS_MAX] = {0};
     const struct id_view id = operation_id(op);
     const uint32_t hash = next->hashes[0];
     uint32_t newest = SLOT_NONE, old = SLOT_NONE, slot = SLOT_NONE;

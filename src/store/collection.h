@@ -136,6 +136,10 @@ struct collection {
     uint64_t retired_epoch, retiring_epoch; /* Readers up to it may still look at those. */
     uint32_t *dead; /* Slots whose death is set, in the order of death; not yet reclaimed. */
     size_t dead_begin, dead_end, dead_capacity;
+    /* Documents of slots below doubted_count came from the file, which may be hostile: right checksums
+     * over any bytes. Bit set = somebody found the slot's one valid since (query/stored.h). */
+    atomic_u64 *believed;
+    uint32_t doubted_count;
     struct buffer frozen_head; /* The catalog record's counters at the freeze. */
 };
 
@@ -164,6 +168,21 @@ omendb_status collection_slot_id(struct collection *collection, uint32_t slot, s
 /* The sequence that made a slot's version. */
 omendb_status collection_slot_version(struct collection *collection, uint32_t slot, uint64_t *out,
                                       omendb_error *err);
+
+/* At the end of opening, before any reader: doubts the documents of all slots there are. NOMEM. */
+omendb_status collection_doubt(struct collection *collection, omendb_error *err);
+
+static inline bool collection_doubted(const struct collection *collection, uint32_t slot)
+{
+    return slot < collection->doubted_count &&
+           (atomic_load_relaxed_u64(&collection->believed[slot / 64]) >> (slot % 64) & 1) == 0;
+}
+
+/* The slot's document is valid, and so is whatever this process writes there. */
+static inline void collection_believe(struct collection *collection, uint32_t slot)
+{
+    (void)atomic_or_u64(&collection->believed[slot / 64], UINT64_C(1) << (slot % 64));
+}
 
 /* The binary document of a slot: a view into the store, or a copy in `scratch` when it spans
  * blocks; *view lives as long as the snapshot and the scratch. */
@@ -287,11 +306,16 @@ omendb_status collection_node_release(struct collection *collection, uint32_t fi
 
 /* ---- Checkpoint ---- */
 
+struct reclaim_limits {
+    uint64_t moved_bytes;  /* Of documents, and of vectors: what sparse chunks are moved. */
+    uint64_t dirty_blocks; /* Unlinking ends soon after so many more are to be written. */
+};
+
 /* Unlinks versions that no snapshot >= `oldest` sees, makes what earlier checkpoints unlinked
- * free for reuse, moves at most `budget` bytes out of sparse chunks. Writer lock, before the
- * freeze. A failure leaves the rest for the next time. */
-omendb_status collection_reclaim(struct collection *collection, uint64_t oldest, uint64_t budget,
-                                 omendb_error *err);
+ * free for reuse, empties sparse chunks; within limits. Writer lock, before the freeze. A failure
+ * leaves the rest for the next time. */
+omendb_status collection_reclaim(struct collection *collection, uint64_t oldest,
+                                 struct reclaim_limits limits, omendb_error *err);
 
 /* Is there a dead version that no snapshot >= `oldest` sees? Writer lock. */
 bool collection_reclaimable(struct collection *collection, uint64_t oldest);

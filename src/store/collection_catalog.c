@@ -150,13 +150,13 @@ omendb_status collection_encode(struct collection *collection, struct buffer *ou
 
 /* ---- Decoding ---- */
 
-struct reader {
+struct record_reader {
     const uint8_t *bytes;
     size_t size, at;
     bool failed;
 };
 
-static uint64_t read_integer(struct reader *reader, size_t size)
+static uint64_t read_integer(struct record_reader *reader, size_t size)
 {
     if (reader->failed || reader->size - reader->at < size) {
         reader->failed = true;
@@ -167,20 +167,20 @@ static uint64_t read_integer(struct reader *reader, size_t size)
     return size == 4 ? load_le32(from) : load_le64(from);
 }
 
-static uint32_t read_u32(struct reader *reader)
+static uint32_t read_u32(struct record_reader *reader)
 {
     return (uint32_t)read_integer(reader, 4);
 }
 
 /* A counter that must fit 32 bits. */
-static uint32_t read_count(struct reader *reader)
+static uint32_t read_count(struct record_reader *reader)
 {
     const uint64_t value = read_integer(reader, 8);
     if (value > UINT32_MAX) reader->failed = true;
     return (uint32_t)value;
 }
 
-static const uint8_t *read_bytes(struct reader *reader, size_t size)
+static const uint8_t *read_bytes(struct record_reader *reader, size_t size)
 {
     if (reader->failed || reader->size - reader->at < size) {
         reader->failed = true;
@@ -190,7 +190,7 @@ static const uint8_t *read_bytes(struct reader *reader, size_t size)
     return reader->bytes + reader->at - size;
 }
 
-static void heap_counters_read(struct heap *heap, struct reader *reader)
+static void heap_counters_read(struct heap *heap, struct record_reader *reader)
 {
     heap->chunk_count = read_count(reader);
     heap->current = read_count(reader);
@@ -200,7 +200,7 @@ static void heap_counters_read(struct heap *heap, struct reader *reader)
     heap->free_known = false;
 }
 
-static omendb_status array_read_record(struct reader *reader, struct space *space,
+static omendb_status array_read_record(struct record_reader *reader, struct space *space,
                                        struct array *array, uint32_t kind, uint32_t field,
                                        uint32_t stride, bool hot, omendb_error *err)
 {
@@ -224,7 +224,7 @@ static bool derived_is_hot(uint32_t kind)
 
 /* One more array of an index, put at list[*count]. */
 static omendb_status derived_read(struct collection *c, uint32_t field, struct array **list,
-                                  uint32_t *count, struct reader *reader, omendb_error *err)
+                                  uint32_t *count, struct record_reader *reader, omendb_error *err)
 {
     size_t used = 0;
     struct array *array = alloc_zeroed(1, sizeof *array);
@@ -239,7 +239,7 @@ static omendb_status derived_read(struct collection *c, uint32_t field, struct a
     return OMENDB_OK;
 }
 
-static omendb_status arrays_read(struct collection *c, struct reader *reader,
+static omendb_status arrays_read(struct collection *c, struct record_reader *reader,
                                  const uint32_t *derived_counts, uint32_t derived_count,
                                  omendb_error *err)
 {
@@ -329,8 +329,8 @@ static omendb_status dead_read(struct collection *c, uint32_t head, uint32_t cou
     return OMENDB_OK;
 }
 
-static omendb_status head_read(struct space *space, struct reader *reader, struct collection **out,
-                               omendb_error *err)
+static omendb_status head_read(struct space *space, struct record_reader *reader,
+                               struct collection **out, omendb_error *err)
 {
     char name[OMENDB_NAME_SIZE_MAX + 1] = {0};
     const uint32_t id = read_u32(reader);
@@ -344,7 +344,8 @@ static omendb_status head_read(struct space *space, struct reader *reader, struc
     return collection_make(space, NULL, id, name, born, out, err);
 }
 
-static omendb_status body_read(struct collection *c, struct reader *reader, omendb_error *err)
+static omendb_status body_read(struct collection *c, struct record_reader *reader,
+                               omendb_error *err)
 {
     uint32_t derived_counts[OMENDB_VECTOR_FIELDS_MAX] = {0};
     const uint32_t schema_size = read_u32(reader);
@@ -406,7 +407,7 @@ omendb_status collection_decode(struct space *space, const struct index_hooks *h
     struct collection *collection = NULL;
     if (size < 4 || load_le32(bytes) < 4 || load_le32(bytes) > size)
         return fail(err, OMENDB_ERR_CORRUPT, "catalog: a collection is cut short");
-    struct reader reader = {.bytes = bytes, .size = load_le32(bytes), .at = 4};
+    struct record_reader reader = {.bytes = bytes, .size = load_le32(bytes), .at = 4};
     TRY(head_read(space, &reader, &collection, err));
     omendb_status status = body_read(collection, &reader, err);
     if (status == OMENDB_OK && reader.at != reader.size)

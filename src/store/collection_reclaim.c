@@ -240,12 +240,12 @@ static omendb_status text_moved(void *context, uint32_t owner, uint64_t from, ui
 
 /* Unlinks what no snapshot sees any more, newest first: then each is the second of its chains, and
  * a document that was updated a thousand times isn't walked a thousand times. */
-static omendb_status dead_unlink(struct collection *collection, uint64_t oldest, bool *unlinked,
-                                 omendb_error *err)
+static omendb_status dead_unlink(struct collection *collection, uint64_t oldest, size_t count_max,
+                                 bool *unlinked, omendb_error *err)
 {
     const size_t begin = collection->dead_begin;
     size_t end = begin;
-    for (; end < collection->dead_end; end++) {
+    for (; end < collection->dead_end && end - begin < count_max; end++) {
         const struct slot *record = NULL;
         TRY(slot_read(collection, collection->dead[end], &record, err));
         if (record->death > oldest) break;
@@ -277,8 +277,25 @@ bool collection_reclaimable(struct collection *collection, uint64_t oldest)
     return slot_read(collection, slot, &record, NULL) != OMENDB_OK || record->death <= oldest;
 }
 
-omendb_status collection_reclaim(struct collection *collection, uint64_t oldest, uint64_t budget,
-                                 omendb_error *err)
+/* All that may be unlinked, or some at a time until they have made so many blocks dirty. */
+static omendb_status dead_unlink_within(struct collection *collection, uint64_t oldest,
+                                        uint64_t dirty_blocks, bool *unlinked, omendb_error *err)
+{
+    enum { AT_A_TIME = 64 };
+    const atomic_u32 *dirty = &collection->space->dirty;
+    const uint32_t before = atomic_load_relaxed_u32(dirty);
+    if (dirty_blocks == UINT64_MAX) return dead_unlink(collection, oldest, SIZE_MAX, unlinked, err);
+    for (size_t left = SIZE_MAX; collection->dead_end - collection->dead_begin < left;) {
+        const uint32_t now = atomic_load_relaxed_u32(dirty);
+        if (now >= before && now - before >= dirty_blocks) break;
+        left = collection->dead_end - collection->dead_begin;
+        TRY(dead_unlink(collection, oldest, AT_A_TIME, unlinked, err));
+    }
+    return OMENDB_OK;
+}
+
+omendb_status collection_reclaim(struct collection *collection, uint64_t oldest,
+                                 struct reclaim_limits limits, omendb_error *err)
 {
     TRY(lists_rotate(collection, err));
     TRY(collection_nodes_released(collection, err)); /* After it: they wait as long as others. */
@@ -286,22 +303,26 @@ omendb_status collection_reclaim(struct collection *collection, uint64_t oldest,
     heap_settle(&collection->documents);
     heap_settle(&collection->id_texts);
     bool unlinked = false;
-    omendb_status status = dead_unlink(collection, oldest, &unlinked, err);
-    if (status == OMENDB_OK) status = collection_compact(collection, budget, &unlinked, err);
+    omendb_status status = dead_unlink_within(collection, oldest, limits.dirty_blocks, &unlinked,
+                                              err);
+    if (status == OMENDB_OK)
+        status = collection_compact(collection, limits.moved_bytes, &unlinked, err);
     if (unlinked) collection->retiring_epoch = epoch_stamp(&collection->space->epoch);
     if (status != OMENDB_OK) return status;
-    TRY(heap_compact(&collection->documents, budget, document_moved, collection, err));
-    return heap_compact(&collection->id_texts, budget, text_moved, collection, err);
+    TRY(heap_compact(&collection->documents, limits.moved_bytes, document_moved, collection, err));
+    return heap_compact(&collection->id_texts, limits.moved_bytes, text_moved, collection, err);
 }
 
 omendb_status collection_list_dead(struct collection *collection, omendb_error *err)
 {
     for (size_t i = collection->dead_begin; i < collection->dead_end; i++) {
         const uint32_t slot = collection->dead[i];
+        const uint32_t next = i + 1 < collection->dead_end ? collection->dead[i + 1] : SLOT_NONE;
+        const struct slot *record = NULL;
+        TRY(slot_read(collection, slot, &record, err));
+        if (record->next == next) continue; /* As the image before has it: one block less. */
         TRY(array_prepare(&collection->slots, slot, err));
-        slot_writable(collection, slot)->next = i + 1 < collection->dead_end
-                                                    ? collection->dead[i + 1]
-                                                    : SLOT_NONE;
+        slot_writable(collection, slot)->next = next;
     }
     return OMENDB_OK;
 }

@@ -365,6 +365,8 @@ static omendb_status chunk_empty(struct heap *heap, uint32_t chunk, uint64_t *mo
         const uint8_t *bytes = NULL;
         bool wanted = false;
         TRY(header_read(heap, from, &header, &bytes, err));
+        if (header.size > HEAP_RUN_MIN) /* Its chunks are all alive or all free. */
+            return fail(err, OMENDB_ERR_CORRUPT, "heap: chunk %u counts too few bytes", chunk);
         offset += record_size(header.size);
         TRY(moved(context, header.owner, from, HEAP_NOWHERE, &wanted, err)); /* Only asks. */
         if (!wanted) continue;

@@ -313,6 +313,7 @@ static omendb_status open_images(struct store *store, const struct superblock *l
     store->last_collections = view.collection_count;
     store->file_blocks = live->root.block_count;
     TRY(block_map_build(store, live, other, &view, err));
+    space_counted(&store->space);
     store->previous_wal = other->valid && other->root.wal_segment < store->live.wal.segment
                               ? other->root.wal_segment
                               : store->live.wal.segment;

@@ -20,6 +20,10 @@ omendb_status space_init(struct space *space, struct vfs *vfs, struct file *file
     *space = (struct space){.vfs = vfs, .file = file, .read_only = read_only};
     omendb_status status = epoch_init(&space->epoch, err);
     if (status == OMENDB_OK && file != NULL) {
+        status = mutex_init(&space->size_mutex, err);
+        space->size_mutex_made = status == OMENDB_OK;
+    }
+    if (status == OMENDB_OK && file != NULL) {
         size_t length = mapping_length_max;
         const void *mapping = NULL;
         do {
@@ -42,6 +46,7 @@ void space_deinit(struct space *space)
     block_map_deinit(&space->map);
     alloc_free(space->released);
     alloc_free(space->releasing);
+    if (space->size_mutex_made) mutex_deinit(&space->size_mutex);
     *space = (struct space){0};
 }
 
@@ -119,12 +124,18 @@ omendb_status space_write_block(struct space *space, const void *data, struct bl
     if (((uint64_t)block + 1) * BLOCK_SIZE > space->mapping_length)
         status = fail(err, OMENDB_ERR_FULL, "the file has reached its largest size of %zu bytes",
                       space->mapping_length);
-    if (status == OMENDB_OK)
-        status = file_write(space->file, (uint64_t)block * BLOCK_SIZE, data, BLOCK_SIZE, err);
+    if (status == OMENDB_OK) {
+        const uint64_t end = ((uint64_t)block + 1) * BLOCK_SIZE;
+        mutex_lock(&space->size_mutex); /* with space_yield() */
+        if (space->written_end < end) space->written_end = end;
+        mutex_unlock(&space->size_mutex);
+        status = file_write(space->file, end - BLOCK_SIZE, data, BLOCK_SIZE, err);
+    }
     if (status != OMENDB_OK) {
         block_map_give(&space->map, block);
         return status;
     }
+    space_counted(space);
     space->blocks_written++;
     *out = (struct block_ref){.block = block,
                               .birth = (uint32_t)(space->generation + 1),
@@ -135,6 +146,115 @@ omendb_status space_write_block(struct space *space, const void *data, struct bl
 void space_give_back(struct space *space, uint32_t block)
 {
     block_map_give(&space->map, block);
+    space_counted(space);
+}
+
+/* ---- The reserve ---- */
+
+void space_counted(struct space *space)
+{
+    atomic_store_release_u32(&space->taken, space->map.taken_count); /* with blocks_promised() */
+}
+
+/* Blocks of disk space that the file needs: for what it has, the next checkpoint and the reserve. */
+static uint64_t blocks_promised(struct space *space, uint64_t more)
+{
+    const uint64_t taken = atomic_load_acquire_u32(&space->taken);
+    const uint64_t used = taken + atomic_load_relaxed_u32(&space->dirty) + more;
+    return used + SPACE_RESERVE + used / 64;
+}
+
+/* From the beginning the first time: the file may have holes after a crash. */
+static omendb_status blocks_allocate(struct space *space, uint64_t end, omendb_error *err)
+{
+    const uint64_t begin = atomic_load_relaxed_u32(&space->allocated);
+    TRY(file_allocate(space->file, begin * BLOCK_SIZE, (end - begin) * BLOCK_SIZE, err));
+    atomic_store_release_u32(&space->allocated, (uint32_t)end); /* with space_promise() */
+    return OMENDB_OK;
+}
+
+omendb_status space_promise(struct space *space, uint64_t more, omendb_error *err)
+{
+    uint64_t end = blocks_promised(space, more);
+    if (LIKELY(end <= atomic_load_acquire_u32(&space->allocated))) return OMENDB_OK;
+    if (end * BLOCK_SIZE > space->mapping_length)
+        return fail(err, OMENDB_ERR_FULL, "the file has reached its largest size of %zu bytes",
+                    space->mapping_length);
+    mutex_lock(&space->size_mutex);
+    omendb_status status = OMENDB_OK;
+    if (end > atomic_load_relaxed_u32(&space->allocated)) {
+        uint64_t step = end / 16;
+        if (step < SPACE_STEP_MIN) step = SPACE_STEP_MIN;
+        if (step > SPACE_STEP_MAX) step = SPACE_STEP_MAX;
+        status = blocks_allocate(space, end + step, err);
+        space->overshot |= status != OMENDB_OK;
+        if (status == OMENDB_ERR_FULL) status = blocks_allocate(space, end, err);
+        /* What the file has already is known then, for space_spare(). */
+        uint64_t size = 0;
+        if (status == OMENDB_ERR_FULL && file_size(space->file, &size, NULL) == OMENDB_OK &&
+            size / BLOCK_SIZE > atomic_load_relaxed_u32(&space->allocated))
+            (void)blocks_allocate(space, size / BLOCK_SIZE, NULL);
+    }
+    mutex_unlock(&space->size_mutex);
+    return status;
+}
+
+bool space_is_short(struct space *space)
+{
+    const uint64_t taken = atomic_load_acquire_u32(&space->taken);
+    const uint64_t allocated = atomic_load_acquire_u32(&space->allocated);
+    return allocated != 0 && allocated < blocks_promised(space, 0) &&
+           taken + 2 * (uint64_t)atomic_load_relaxed_u32(&space->dirty) + SPACE_RESERVE / 4 >
+               allocated;
+}
+
+uint64_t space_spare(struct space *space)
+{
+    const uint64_t used = (uint64_t)atomic_load_acquire_u32(&space->taken) +
+                          atomic_load_relaxed_u32(&space->dirty) + SPACE_RESERVE / 4;
+    const uint32_t allocated = atomic_load_acquire_u32(&space->allocated);
+    return allocated > used ? allocated - used : 0;
+}
+
+bool space_yield(struct space *space)
+{
+    uint64_t size = 0;
+    mutex_lock(&space->size_mutex);
+    const uint64_t end = blocks_promised(space, 0) - SPACE_YIELD;
+    bool good = file_size(space->file, &size, NULL) == OMENDB_OK;
+    if (size < space->written_end) size = space->written_end;
+    good = good && file_resize(space->file, size, NULL) == OMENDB_OK;
+    const uint32_t left = (uint32_t)(size / BLOCK_SIZE);
+    if (good && atomic_load_relaxed_u32(&space->allocated) > left)
+        atomic_store_release_u32(&space->allocated, left);
+    if (good && end > left) (void)blocks_allocate(space, end, NULL);
+    mutex_unlock(&space->size_mutex);
+    return good;
+}
+
+void space_trim(struct space *space, enum space_trim how)
+{
+    uint64_t end = block_map_trim(&space->map), size = 0;
+    const uint64_t promised = blocks_promised(space, 0);
+    if (how != SPACE_TRIM_ALL && end < promised) end = promised;
+    const uint64_t slack = how == SPACE_TRIM_USUAL ? SPACE_SLACK * (uint64_t)BLOCK_SIZE : 1;
+    mutex_lock(&space->size_mutex);
+    const uint64_t allocated = atomic_load_relaxed_u32(&space->allocated);
+    if (file_size(space->file, &size, NULL) == OMENDB_OK) {
+        const bool longer = size >= end * BLOCK_SIZE + slack;
+        const uint64_t cut = longer ? end * BLOCK_SIZE : size;
+        if (space->written_end > cut) space->written_end = cut; /* Nobody else writes blocks. */
+        if ((longer || (how != SPACE_TRIM_USUAL && (allocated > end || space->overshot))) &&
+            file_resize(space->file, cut, NULL) == OMENDB_OK) {
+            space->overshot = false;
+            if (allocated > cut / BLOCK_SIZE)
+                atomic_store_release_u32(&space->allocated, (uint32_t)(cut / BLOCK_SIZE));
+            /* What lay past the end has gone with the rest; what is promised comes back at once. */
+            if (how == SPACE_TRIM_TIGHT && end > cut / BLOCK_SIZE)
+                (void)blocks_allocate(space, end, NULL);
+        }
+    }
+    mutex_unlock(&space->size_mutex);
 }
 
 omendb_status space_release_reserve(struct space *space, size_t count, omendb_error *err)
@@ -187,6 +307,7 @@ void space_free(struct space *space, uint32_t block)
 {
     space->releasing[block / 64] &= ~(UINT64_C(1) << (block % 64));
     block_map_give(&space->map, block);
+    space_counted(space);
 }
 
 uint32_t space_live_end(const struct space *space)

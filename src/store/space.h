@@ -13,16 +13,37 @@
  * Reader processes pin generation n by a shared lock on byte SPACE_PIN_BASE + n mod 2^20 of the
  * file; the writer asks for those bytes before it frees.
  *
- * Threads: space_address/map/read any; taking, writing and releasing: the checkpoint.
+ * The reserve. A checkpoint needs blocks before it can give any back, so on a full disk one that
+ * comes too late could never be made. Therefore a batch that adds something is taken only while the
+ * disk space of the next checkpoint is there already:
+ *
+ *     space_promise():   allocated >= taken + dirty + what the batch will need + reserve
+ *
+ * `allocated` blocks at the file's beginning have their disk space, the end may lie past the file's.
+ * The reserve is left to deletes, checkpoints and recovery: SPACE_RESERVE blocks and 1/64 of the
+ * file, for what deleting changes, for directories and for the catalog. It is an estimate: what
+ * indexes change in the background comes out of it until the next batch counts it.
+ *
+ * Threads: space_address/map/read, space_dirtied and space_cleaned any; space_promise the writer;
+ * taking, writing and releasing: the checkpoint.
  */
 #ifndef STORE_SPACE_H
 #define STORE_SPACE_H
 
+#include "base/atomics.h"
 #include "os/thread.h"
 #include "os/vfs.h"
 #include "store/block_map.h"
 #include "store/epoch.h"
 #include "store/format.h"
+
+enum { /* Blocks of 64 KiB. */
+       SPACE_RESERVE = 40,
+       SPACE_YIELD = 6, /* Of the reserve: a segment of the log, and a bit. */
+       SPACE_STEP_MIN = 16,
+       SPACE_STEP_MAX = 1024,
+       SPACE_SLACK = 64
+};
 
 #define SPACE_WRITER_BYTE (UINT64_C(1) << 62)       /* Locked by the writer. */
 #define SPACE_PIN_BASE ((UINT64_C(1) << 62) + 4096) /* 2^20 bytes, one for each generation. */
@@ -49,6 +70,13 @@ struct space {
     uint64_t *releasing; /* [releasing_words] bit: the block is on that list. */
     size_t releasing_words, releasing_capacity;
     uint64_t blocks_written; /* Since open, for stats. */
+    struct mutex size_mutex; /* Allocating and cutting the file: the two that follow. */
+    bool size_mutex_made;
+    bool overshot;        /* Allocating failed, perhaps after a part that nobody counts. */
+    uint64_t written_end; /* Bytes: a block may be on its way to any place before it. */
+    atomic_u32 allocated; /* Blocks from the file's beginning on that have their disk space. */
+    atomic_u32 taken;     /* map.taken_count, for the writer. */
+    atomic_u32 dirty; /* Blocks of arrays that the next checkpoint writes, or is to write still. */
     struct epoch epoch;
 };
 
@@ -82,6 +110,39 @@ omendb_status space_read_blocks(struct space *space, const struct block_ref *ref
  * generation + 1. FULL, IO, NOMEM; nothing is taken then. */
 omendb_status space_write_block(struct space *space, const void *data, struct block_ref *out,
                                 omendb_error *err);
+
+/* Has the disk space for the next checkpoint, with `more` blocks in it, and the reserve left: see
+ * above. FULL, IO: nothing was changed. */
+omendb_status space_promise(struct space *space, uint64_t more, omendb_error *err);
+
+/* A block of an array became dirty, or `count` of them were written or forgotten. */
+static inline void space_dirtied(struct space *space)
+{
+    (void)atomic_add_u32(&space->dirty, 1);
+}
+
+static inline void space_cleaned(struct space *space, uint32_t count)
+{
+    (void)atomic_sub_u32(&space->dirty, count);
+}
+
+/* Less than the promise is there, and half of it will be needed by the next checkpoint. */
+bool space_is_short(struct space *space);
+
+/* Blocks there are beyond those that the next checkpoint writes and a quarter of the reserve. */
+uint64_t space_spare(struct space *space);
+
+/* On a full disk: leaves SPACE_YIELD blocks of the reserve to the log, once. true: trying again may
+ * help. */
+bool space_yield(struct space *space);
+
+/* The file's end that nobody uses goes back to the disk: what exceeds the promise by SPACE_SLACK
+ * blocks, or by any, or the reserve too. A failure costs only space. */
+enum space_trim { SPACE_TRIM_USUAL, SPACE_TRIM_TIGHT, SPACE_TRIM_ALL };
+void space_trim(struct space *space, enum space_trim how);
+
+/* After map was changed by who opens the file. */
+void space_counted(struct space *space);
 
 /* A new block that never became part of a durable image is free again. */
 void space_give_back(struct space *space, uint32_t block);

@@ -110,8 +110,10 @@ static omendb_status file_claim(struct store *store, struct file *file, omendb_e
     if (!store->read_only) {
         TRY(file_lock(file, SPACE_WRITER_BYTE, 1, FILE_LOCK_EXCLUSIVE, &granted, err));
         if (granted) return OMENDB_OK;
-        return fail(err, OMENDB_ERR_BUSY, "%s: another process has it open for writing",
-                    store->path);
+        return fail(
+            err, OMENDB_ERR_BUSY,
+            "%s: another process has it open for writing: close it there, or open read-only",
+            store->path);
     }
     struct superblock slots[2] = {0};
     const omendb_status status = store_pin_newest(file, store->path, slots, err);
@@ -176,6 +178,8 @@ omendb_status store_open(const struct store_options *options, struct store **out
         else memcpy(store->path, options->path, size);
     }
     if (status == OMENDB_OK) status = open_contents(store, err);
+    for (size_t i = 0; status == OMENDB_OK && i < store->collections_count; i++)
+        status = collection_doubt(store->collections[i], err);
     /* Images of the time before: an idle checkpoint waits until something changes. */
     atomic_store_release_u64(&store->image_sequence, store->live.sequence); /* checkpoint_due() */
     atomic_store_release_u64(&store->image_ns, store_clock_ns(store));

@@ -121,9 +121,10 @@ struct store {
     struct thread upkeep;
     bool upkeep_running, upkeep_stop, checkpoint_wanted;
     uint32_t idle_checkpoints;
-    uint32_t shrink_moved; /* Blocks that the last checkpoint moved towards the beginning, */
-    uint32_t shrink_taken; /* and how many were taken when one was last looked for. */
-    uint32_t file_blocks;  /* Of the live image. */
+    uint64_t room_sequence; /* Of the last attempt to make room on a full disk. Writer lock. */
+    uint32_t shrink_moved;  /* Blocks that the last checkpoint moved towards the beginning, */
+    uint32_t shrink_taken;  /* and how many were taken when one was last looked for. */
+    uint32_t file_blocks;   /* Of the live image. */
     uint64_t checkpoints, checkpoint_ns_last, replayed_batches, undone_batches;
     atomic_u32 commits_waiting; /* For the writer lock: host_lock(). */
     uint64_t commits, upkeep_failures;
@@ -147,7 +148,12 @@ omendb_status store_writable_settled(struct store *store, omendb_error *err);
 omendb_status txn_log_alone(struct store *store, const struct batch *batch, omendb_error *err);
 
 /* checkpoint.c */
-enum checkpoint_kind { CHECKPOINT_NORMAL, CHECKPOINT_CLOSE };
+enum checkpoint_kind {
+    CHECKPOINT_NORMAL,
+    CHECKPOINT_TIGHT, /* The disk is full: an image although nothing changed, so that what the one
+                         before holds is given back; gaps are closed and the file is cut. */
+    CHECKPOINT_CLOSE
+};
 omendb_status checkpoint_run(struct store *store, enum checkpoint_kind kind, omendb_error *err);
 omendb_status checkpoint_final(struct store *store, omendb_error *err);
 /* Notes a failure of background work, for stats. */

@@ -358,9 +358,69 @@ static void memory_upkeep(struct store *store)
         const uint64_t oldest = epoch_oldest(&store->space.epoch);
         if (!collection_reclaimable(collection, oldest)) continue; /* A snapshot holds them all. */
         store->space.generation++;
-        (void)collection_reclaim(collection, oldest, COMPACT_BUDGET, NULL);
+        const struct reclaim_limits limits = {.moved_bytes = COMPACT_BUDGET,
+                                              .dirty_blocks = UINT64_MAX};
+        (void)collection_reclaim(collection, oldest, limits, NULL);
     }
     epoch_collect(&store->space.epoch);
+}
+
+/* Only batches that give space back may use the last of it. */
+static bool batch_gives_back(const struct batch *batch)
+{
+    for (size_t at = 0; at < batch->bytes.size;) {
+        const struct operation *op = (const void *)(batch->bytes.data + at);
+        if (op->type != OPERATION_DELETE && op->type != OPERATION_DROP_COLLECTION) return false;
+        at += (size_t)op->size;
+    }
+    return true;
+}
+
+/* Room in the log for the batch and, when it adds something, in the file for the checkpoint after
+ * it: its documents and vectors, and as much again for what leads to them. */
+static omendb_status room_reserve(struct store *store, const struct batch *batch, uint64_t *segment,
+                                  omendb_error *err)
+{
+    const bool gives_back = batch_gives_back(batch);
+    if (!gives_back)
+        TRY(space_promise(&store->space, 4 + 2 * (batch->bytes.size / BLOCK_SIZE), err));
+    omendb_status status = wal_reserve(&store->wal, batch->bytes.size, gives_back ? 0 : WAL_SPARE,
+                                       segment, err);
+    if (status == OMENDB_ERR_FULL && gives_back && space_yield(&store->space))
+        status = wal_reserve(&store->wal, batch->bytes.size, 0, segment, err);
+    return status;
+}
+
+/* Versions that wait to be unlinked. Writer lock. */
+static uint64_t dead_versions(const struct store *store)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < store->collections_count; i++)
+        count += store->collections[i]->dead_end - store->collections[i]->dead_begin;
+    return count;
+}
+
+/* The disk is full. What was deleted gives its blocks back when checkpoints are durable, the log its
+ * segments when one more is: they are made until IDLE in a row (unlink, two rotations, a move, two
+ * more) have brought nothing. true: trying again may help. */
+static bool room_made(struct store *store)
+{
+    enum { CHECKPOINTS = 100, IDLE = 6 };
+    uint64_t least = UINT64_MAX;
+    int made = 0;
+    mutex_lock(&store->writer);
+    const bool tried = store->path == NULL || store->room_sequence == store->next_sequence;
+    store->room_sequence = store->next_sequence;
+    mutex_unlock(&store->writer);
+    for (int idle = 0; !tried && made < CHECKPOINTS && idle < IDLE; made++) {
+        if (checkpoint_run(store, CHECKPOINT_TIGHT, NULL) != OMENDB_OK) break;
+        mutex_lock(&store->writer);
+        const uint64_t left = dead_versions(store) + atomic_load_acquire_u32(&store->space.taken);
+        mutex_unlock(&store->writer);
+        idle = left < least ? 0 : idle + 1;
+        if (left < least) least = left;
+    }
+    return made != 0;
 }
 
 static omendb_status stage_and_queue(struct store *store, const struct batch *batch,
@@ -376,7 +436,7 @@ static omendb_status stage_and_queue(struct store *store, const struct batch *ba
     TRY(store_writable(store, err));
     TRY(conditions_hold(store, batch, err));
     if (logged) TRY(recover_settle(store, err));
-    if (logged) TRY(wal_reserve(&store->wal, batch->bytes.size, &commit->batch.segment, err));
+    if (logged) TRY(room_reserve(store, batch, &commit->batch.segment, err));
     if (MUTANT(publish_before_apply)) txn_publish(store, store->next_sequence);
     store->stage.conditions = batch->conditions;
     store->stage.conditions_end = batch_conditions_end(batch);
@@ -403,6 +463,29 @@ static omendb_status stage_and_queue(struct store *store, const struct batch *ba
     return OMENDB_OK;
 }
 
+/* Deletes on a full disk live on the reserve: images are made before what they change has used it
+ * up; the third one has what the first released. */
+static void reserve_settle(struct store *store)
+{
+    for (int i = 0; i < 3; i++)
+        if (checkpoint_run(store, CHECKPOINT_TIGHT, NULL) != OMENDB_OK) break;
+}
+
+static omendb_status commit_staged(struct store *store, const struct batch *batch,
+                                   struct commit *commit, omendb_error *err)
+{
+    /* The index thread steps back: it would take the lock again before we have woken up. */
+    (void)atomic_add_u32(&store->commits_waiting, 1);
+    mutex_lock(&store->writer);
+    (void)atomic_sub_u32(&store->commits_waiting, 1);
+    const omendb_status status = stage_and_queue(store, batch, commit, err);
+    const uint64_t staged = store->next_sequence - 1;
+    mutex_unlock(&store->writer);
+    /* What it was refused for may be in the queue still: who reads again is to find it. */
+    if (status == OMENDB_ERR_CONFLICT || status == OMENDB_ERR_EXISTS) wait_published(store, staged);
+    return status;
+}
+
 omendb_status store_commit(struct store *store, const struct batch *batch,
                            omendb_durability durability, uint64_t *sequence, omendb_error *err)
 {
@@ -416,15 +499,11 @@ omendb_status store_commit(struct store *store, const struct batch *batch,
             *sequence = atomic_load_acquire_u64(&store->space.epoch.visible_sequence);
         return OMENDB_OK;
     }
-    /* The index thread steps back: it would take the lock again before we have woken up. */
-    (void)atomic_add_u32(&store->commits_waiting, 1);
-    mutex_lock(&store->writer);
-    (void)atomic_sub_u32(&store->commits_waiting, 1);
-    omendb_status status = stage_and_queue(store, batch, &commit, err);
-    const uint64_t staged = store->next_sequence - 1;
-    mutex_unlock(&store->writer);
-    /* What it was refused for may be in the queue still: who reads again is to find it. */
-    if (status == OMENDB_ERR_CONFLICT || status == OMENDB_ERR_EXISTS) wait_published(store, staged);
+    if (store->path != NULL && space_is_short(&store->space) && batch_gives_back(batch))
+        reserve_settle(store);
+    omendb_status status = commit_staged(store, batch, &commit, err);
+    if (status == OMENDB_ERR_FULL && room_made(store))
+        status = commit_staged(store, batch, &commit, err);
     if (status == OMENDB_OK && store->path != NULL) status = wait_logged(store, &commit, err);
     counts_free(&commit);
     if (status != OMENDB_OK) return status;
@@ -449,7 +528,7 @@ omendb_status txn_log_alone(struct store *store, const struct batch *batch, omen
     }
     TRY(store_writable(store, err));
     TRY(recover_settle(store, err));
-    TRY(wal_reserve(&store->wal, batch->bytes.size, &commit.batch.segment, err));
+    TRY(room_reserve(store, batch, &commit.batch.segment, err));
     commit.batch.sequence = store->next_sequence++;
     enqueue(store, &commit);
     return wait_logged(store, &commit, err);

@@ -126,7 +126,13 @@ static omendb_status segment_add(struct wal *wal, uint64_t frame, omendb_error *
                                  sizeof *wal->segments);
     mutex_unlock(&wal->mutex);
     if (!room) return fail(err, OMENDB_ERR_NOMEM, "out of memory: list of log segments");
-    TRY(segment_create(wal, size, &segment, err));
+    omendb_status status = segment_create(wal, size, &segment, err);
+    const uint64_t least = frame + WAL_PAGE > WAL_SEGMENT_MIN ? frame + WAL_PAGE : WAL_SEGMENT_MIN;
+    if (status == OMENDB_ERR_FULL && least < size) { /* The disk may have room for a small one. */
+        size = least;
+        status = segment_create(wal, size, &segment, err);
+    }
+    TRY(status);
     mutex_lock(&wal->mutex);
     wal->segments[wal->segments_count++] = segment;
     wal->bytes_total += size;
@@ -139,22 +145,31 @@ static omendb_status segment_add(struct wal *wal, uint64_t frame, omendb_error *
 
 /* Promises go to the newest segments: the first that has room, so that one kept from an earlier
  * checkpoint is used up before a new one is made. */
-static bool reserve_existing(struct wal *wal, uint64_t frame, uint64_t *segment)
+static bool reserve_existing(struct wal *wal, uint64_t frame, uint64_t spare, uint64_t *segment)
 {
-    bool found = false;
+    struct wal_segment *found = NULL;
+    uint64_t left = 0;
     mutex_lock(&wal->mutex);
-    for (size_t i = 0; i < wal->segments_count && !found; i++) {
+    for (size_t i = 0; i < wal->segments_count; i++) {
         struct wal_segment *candidate = &wal->segments[i];
         if (candidate->file == NULL || candidate->number < wal->writing ||
-            candidate->number < wal->reserving || candidate->size - candidate->reserved < frame)
+            candidate->number < wal->reserving)
             continue;
-        candidate->reserved += frame;
-        wal->reserving = candidate->number;
-        *segment = candidate->number;
-        found = true;
+        const uint64_t room = candidate->size - candidate->reserved;
+        if (found != NULL) left += room;
+        else if (room >= frame) {
+            found = candidate;
+            left = room - frame;
+        }
+    }
+    if (left < spare) found = NULL;
+    if (found != NULL) {
+        found->reserved += frame;
+        wal->reserving = found->number;
+        *segment = found->number;
     }
     mutex_unlock(&wal->mutex);
-    return found;
+    return found != NULL;
 }
 
 static uint64_t batch_frame_size(size_t size)
@@ -215,26 +230,27 @@ void wal_return(struct wal *wal, size_t size, uint64_t segment)
     mutex_unlock(&wal->mutex);
 }
 
-static omendb_status segment_reserve(struct wal *wal, uint64_t frame, uint64_t *segment,
-                                     omendb_error *err)
+static omendb_status segment_reserve(struct wal *wal, uint64_t frame, uint64_t spare,
+                                     uint64_t *segment, omendb_error *err)
 {
     omendb_status status = OMENDB_OK;
-    if (reserve_existing(wal, frame, segment)) return OMENDB_OK;
+    if (reserve_existing(wal, frame, spare, segment)) return OMENDB_OK;
     mutex_lock(&wal->create_mutex);
-    if (!reserve_existing(wal, frame, segment)) {
-        status = segment_add(wal, frame, err);
-        if (status == OMENDB_OK && !reserve_existing(wal, frame, segment))
+    if (!reserve_existing(wal, frame, spare, segment)) {
+        status = segment_add(wal, frame + spare, err);
+        if (status == OMENDB_OK && !reserve_existing(wal, frame, spare, segment))
             status = fail(err, OMENDB_ERR_INTERNAL, "log: a new segment has no room");
     }
     mutex_unlock(&wal->create_mutex);
     return status;
 }
 
-omendb_status wal_reserve(struct wal *wal, size_t size, uint64_t *segment, omendb_error *err)
+omendb_status wal_reserve(struct wal *wal, size_t size, uint64_t spare, uint64_t *segment,
+                          omendb_error *err)
 {
     const uint64_t frame = batch_frame_size(size);
     TRY(frame_promise(wal, frame, err));
-    const omendb_status status = segment_reserve(wal, frame, segment, err);
+    const omendb_status status = segment_reserve(wal, frame, spare, segment, err);
     if (status == OMENDB_OK) return OMENDB_OK;
     mutex_lock(&wal->mutex);
     wal->promised -= frame;
@@ -337,9 +353,9 @@ omendb_status wal_begin(struct wal *wal, omendb_error *err)
     omendb_status status = OMENDB_OK;
     if (wal->writing != 0) return OMENDB_OK;
     mutex_lock(&wal->create_mutex);
-    if (!reserve_existing(wal, 0, &segment)) {
+    if (!reserve_existing(wal, 0, 0, &segment)) {
         status = segment_add(wal, 0, err);
-        if (status == OMENDB_OK && !reserve_existing(wal, 0, &segment))
+        if (status == OMENDB_OK && !reserve_existing(wal, 0, 0, &segment))
             status = fail(err, OMENDB_ERR_INTERNAL, "log: a new segment isn't there");
     }
     mutex_unlock(&wal->create_mutex);
@@ -415,7 +431,8 @@ static omendb_status mutant_keep_frame(struct wal *wal, uint64_t sequence, uint3
 }
 #endif
 
-static omendb_status batch_append(struct wal *wal, const struct wal_batch *batch, omendb_error *err)
+static omendb_status frame_append_batch(struct wal *wal, const struct wal_batch *batch,
+                                        omendb_error *err)
 {
     const struct batch_header header = {.sequence = batch->sequence,
                                         .size = batch->size,
@@ -441,7 +458,7 @@ static omendb_status frames_write(struct wal *wal, const struct wal_batch *batch
             TRY(mutant_reopen_frame(wal, &sequence, &in_frame, err));
 #endif
         for (; i < count && batches[i].segment == segment; i++, in_frame++)
-            TRY(batch_append(wal, &batches[i], err));
+            TRY(frame_append_batch(wal, &batches[i], err));
 #ifdef OMENDB_MUTANTS
         if (MUTANT(rewrite_of_last_acknowledged_sector))
             TRY(mutant_keep_frame(wal, sequence, in_frame, err));

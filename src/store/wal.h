@@ -28,7 +28,14 @@
 #include "os/vfs.h"
 #include "store/format.h"
 
-enum { WAL_SEGMENT_MIN = 256 << 10, WAL_SEGMENT_DEFAULT = 16 << 20, WAL_SEGMENTS_MAX = 4096 };
+enum {
+    WAL_SEGMENT_MIN = 256 << 10,
+    WAL_SEGMENT_DEFAULT = 16 << 20,
+    WAL_SEGMENTS_MAX = 4096,
+    /* Left to deletes when the disk is full: 32 frames of up to about 90 ids. A batch that adds
+     * something makes the next segment while so much is left, and fails when it can't. */
+    WAL_SPARE = 128 << 10
+};
 
 struct wal_position {
     uint64_t segment;
@@ -110,8 +117,10 @@ omendb_status wal_sync_replayed(struct wal *wal, omendb_error *err);
  * can be told from one that was being replaced. Log leader. FULL, IO, NOMEM. */
 omendb_status wal_begin(struct wal *wal, omendb_error *err);
 
-/* Promises room for a batch of `size` operation bytes; tells its segment. FULL, IO, NOMEM. */
-omendb_status wal_reserve(struct wal *wal, size_t size, uint64_t *segment, omendb_error *err);
+/* Promises room for a batch of `size` operation bytes; tells its segment. `spare`: so many bytes
+ * must be left in segments that exist; see WAL_SPARE. FULL, IO, NOMEM. */
+omendb_status wal_reserve(struct wal *wal, size_t size, uint64_t spare, uint64_t *segment,
+                          omendb_error *err);
 
 /* Takes the last promise back: the batch wasn't staged. */
 void wal_return(struct wal *wal, size_t size, uint64_t segment);

@@ -122,7 +122,7 @@ static void write_group(uint32_t group, uint32_t size_max, bool sync)
                                         .size = batch->bytes.size,
                                         .operation_count = batch->operation_count,
                                         .sequence = ++bench.count};
-        OK(wal_reserve(&bench.wal, batch->bytes.size, &batches[i].segment, &err));
+        OK(wal_reserve(&bench.wal, batch->bytes.size, 0, &batches[i].segment, &err));
     }
     alloc_fail_after(0, 0); /* What was promised needs no memory. */
     const omendb_status status = wal_write(&bench.wal, batches, group, sync, &err);
@@ -327,12 +327,12 @@ static void promises_cost_no_room_when_taken_back(void)
     bench_open(7, WAL_SEGMENT_MIN);
     uint64_t segment = 0;
     write_group(1, 100, true);
-    OK(wal_reserve(&bench.wal, 3 << 20, &segment, &err));
+    OK(wal_reserve(&bench.wal, 3 << 20, 0, &segment, &err));
     wal_return(&bench.wal, 3 << 20, segment);
     const size_t count = bench.wal.segments_count;
     const uint64_t bytes = bench.wal.bytes_total;
     for (uint32_t i = 0; i < 50; i++) {
-        OK(wal_reserve(&bench.wal, 3 << 20, &segment, &err));
+        OK(wal_reserve(&bench.wal, 3 << 20, 0, &segment, &err));
         wal_return(&bench.wal, 3 << 20, segment);
     }
     CHECK(bench.wal.segments_count == count && bench.wal.bytes_total == bytes);
@@ -352,7 +352,7 @@ static void missing_memory_is_found_while_reserving(void)
         uint64_t segment = 0;
         const uint64_t promised = bench.wal.promised;
         alloc_fail_after(n % 6, n % 2 == 0);
-        const omendb_status status = wal_reserve(&bench.wal, size, &segment, &err);
+        const omendb_status status = wal_reserve(&bench.wal, size, 0, &segment, &err);
         alloc_fail_after(-1, 0);
         CHECK(status == OMENDB_OK || status == OMENDB_ERR_NOMEM);
         failed += status != OMENDB_OK;

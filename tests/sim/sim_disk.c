@@ -257,7 +257,7 @@ size_t inode_pages_added(const struct inode *inode, uint64_t offset, size_t size
     if (size == 0) return 0;
     const uint64_t last = (offset + size - 1) / DISK_PAGE;
     for (uint64_t i = offset / DISK_PAGE; i <= last; i++)
-        if (image_page(&inode->cache, (size_t)i) == NULL) added++;
+        if (i >= inode->allocated && image_page(&inode->cache, (size_t)i) == NULL) added++;
     return added;
 }
 
@@ -654,6 +654,7 @@ static struct inode *clone_inode(struct clone_map *map, const struct inode *from
         if (map->pairs[i].from == from) return inode_retain(map->pairs[i].to);
     struct inode *to = inode_create(from->number);
     to->cache = image_copy(&from->cache);
+    to->allocated = from->allocated;
     to->durable = image_copy(&from->durable);
     to->diverged = from->diverged;
     to->pending_count = to->pending_capacity = from->pending_count;
@@ -719,8 +720,11 @@ uint64_t disk_used(const struct disk *disk)
 {
     uint64_t pages = 0;
     for (size_t i = 0; i < disk->current.count; i++) {
-        const struct image *cache = &disk->current.names[i].inode->cache;
-        for (size_t k = 0; k < cache->page_count; k++) pages += cache->pages[k] != NULL;
+        const struct inode *inode = disk->current.names[i].inode;
+        const struct image *cache = &inode->cache;
+        pages += inode->allocated;
+        for (size_t k = inode->allocated; k < cache->page_count; k++)
+            pages += cache->pages[k] != NULL;
     }
     return pages * DISK_PAGE;
 }

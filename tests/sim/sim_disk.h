@@ -70,6 +70,8 @@ struct inode {
     struct image cache, durable;
     struct pending *pending;
     size_t pending_count, pending_capacity;
+    size_t
+        allocated; /* Pages [0, allocated) have their space, written or not; a crash forgets it. */
     bool diverged;
     struct view *views;
     struct lock *locks;

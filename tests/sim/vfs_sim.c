@@ -274,6 +274,27 @@ static omendb_status sim_resize(struct file *base, uint64_t size, omendb_error *
                   err));
     TRY(sim_plain_fault(&turn, "ftruncate", file->path, err));
     inode_resize(&sim->disk, file->inode, size);
+    const size_t pages = (size_t)((size + DISK_PAGE - 1) / DISK_PAGE);
+    if (file->inode->allocated > pages) file->inode->allocated = pages;
+    return sim_end(&turn, err);
+}
+
+/* Space is all or nothing here; it is lost with the power, which is less than a disk may keep. */
+static omendb_status sim_allocate(struct file *base, uint64_t offset, uint64_t size,
+                                  omendb_error *err)
+{
+    struct sim_file *file = sim_file_of(base);
+    struct sim *sim = sim_of(base->vfs);
+    struct sim_turn turn;
+    if (sim_dead(sim, file)) return sim_fail_crashed(err);
+    const uint64_t end = (offset + size + DISK_PAGE - 1) / DISK_PAGE;
+    TRY(sim_refuse_write(sim, file, offset, size, "fallocate", err));
+    TRY(sim_begin(sim, file,
+                  (struct sim_call){.kind = SIM_RESIZE, .path = file->path, .offset = offset},
+                  &turn, err));
+    TRY(sim_plain_fault(&turn, "fallocate", file->path, err));
+    if (offset <= file->inode->allocated * DISK_PAGE && end > file->inode->allocated)
+        file->inode->allocated = (size_t)end;
     return sim_end(&turn, err);
 }
 
@@ -491,6 +512,7 @@ static struct sim *sim_make(void)
         .sync = sim_sync,
         .size = sim_size,
         .resize = sim_resize,
+        .allocate = sim_allocate,
         .map = sim_map,
         .unmap = sim_unmap,
         .populate = sim_populate,

@@ -148,10 +148,10 @@ static omendb_status apply_rows_write(struct graph_work *work, size_t begin, siz
 static omendb_status apply_rows_edges(struct graph_work *work, size_t begin, size_t end,
                                       omendb_error *err)
 {
+    if (!graph_apply_has_edges(work) || begin == end) return OMENDB_OK;
     struct apply_edges job = {.rows = work->plan.rows + begin,
                               .masks = work->masks + begin,
                               .count = (uint32_t)(end - begin)};
-    if (!graph_apply_has_edges(work) || begin == end) return OMENDB_OK;
     return apply_edges_run(work, &job, err);
 }
 

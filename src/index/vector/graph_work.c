@@ -118,6 +118,23 @@ static omendb_status work_recode(struct graph_work *work, omendb_error *err)
 }
 
 /* What the work needs and an open didn't read: codes, links, who is held. */
+/* Searches look at every number of a row before they follow it. What changes rows doesn't: here
+ * they are looked at once, at what memory gives (128 bytes a node). */
+static omendb_status work_rows_check(const struct graph_index *graph, uint32_t count,
+                                     omendb_error *err)
+{
+    const uint64_t rows = array_capacity(graph->links);
+    for (uint32_t node = 0; node < count && node < rows; node++) {
+        const uint32_t *slots = graph_links(&graph->graph, node);
+        for (uint32_t i = 0; i < GRAPH_SLOTS; i++)
+            if (slots[i] != 0 && graph_slot_node(slots[i]) >= count)
+                return fail(err, OMENDB_ERR_CORRUPT,
+                            "graph: field %u: the row of vector %u leads to %u, which isn't there",
+                            graph->field, node, graph_slot_node(slots[i]));
+    }
+    return OMENDB_OK;
+}
+
 static omendb_status work_load(struct graph_work *work, omendb_error *err)
 {
     struct graph_index *graph = work->graph;
@@ -126,6 +143,7 @@ static omendb_status work_load(struct graph_work *work, omendb_error *err)
     TRY(array_load_all(graph->index->rows, err));
     TRY(array_load_all(graph->links, err));
     const uint32_t count = graph_work_node_count(graph);
+    TRY(work_rows_check(graph, count, err));
     for (uint32_t node = 0; node < count;) {
         if (host_stopping(work->host)) return OMENDB_OK;
         host_lock(work->host);
