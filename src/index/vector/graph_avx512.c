@@ -419,6 +419,7 @@ const struct graph_kernels graph_kernels_avx512 = {
     .name = "avx512-vnni",
     .features = KERNELS_AVX2_FMA | KERNELS_AVX512 | KERNELS_AVX512_VNNI,
     .walk_edges = graph_avx512_walk_edges,
+    .walk_edges_far = graph_avx512_walk_edges_far,
     .walk_codes = graph_avx512_walk_codes,
     .distance = graph_avx512_distance,
     .digitize = graph_avx512_digitize,

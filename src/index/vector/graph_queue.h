@@ -23,6 +23,11 @@
  *                              unless it is GRAPH_QUEUE_NONE, is appended to out, and *bound is at
  *                              most that. Returns how many; out has room for one more than these.
  *                              Optional (LOOP_HAS_QUEUE_ADD)
+ *     loop_queue_drop(near)    takes the first one out, GRAPH_QUEUE_NONE follows; optional
+ *                              (LOOP_HAS_QUEUE_DROP)
+ *     loop_queue_split(from, pivot, keys, &found, others, &left)   eight keys: those <= pivot are
+ *                              appended to keys, the others to `others`, which may be `from`;
+ *                              optional (LOOP_HAS_QUEUE_SPLIT)
  */
 #if defined(LOOP_NAME)
 
@@ -54,6 +59,21 @@ LOOP_INLINE void LOOP_NAME(queue_put)(struct graph_queue *queue, const int64_t *
 {
     queue->pile_count += LOOP_NAME(queue_add)(queue->near, &queue->bound, keys, count,
                                               queue->pile + queue->pile_count);
+}
+
+/* With what a walk begins with: the first `count` of the pool. */
+LOOP_INLINE void LOOP_NAME(queue_begin)(struct graph_queue *queue, uint32_t ef, uint32_t count,
+                                        const struct graph_scratch *scratch)
+{
+    queue->taken = scratch->keys;
+    queue->pile = scratch->keys + ef + 1;
+    queue->bound = queue->limit = GRAPH_QUEUE_NONE;
+    queue->pile_count = queue->taken_count = queue->last = 0;
+    for (uint32_t i = 0; i < GRAPH_QUEUE_NEAR; i++) queue->near[i] = GRAPH_QUEUE_NONE;
+    for (uint32_t i = 0; i < count; i++) {
+        const int64_t key = graph_queue_key(scratch->distances[i], scratch->nodes[i]);
+        LOOP_NAME(queue_put)(queue, &key, 1);
+    }
 }
 
 /* Some of the nearest of the pile become `near`, which is empty. */
@@ -94,14 +114,6 @@ LOOP_INLINE void LOOP_NAME(queue_refill)(struct graph_queue *queue)
     queue->pile_count = left;
 }
 
-/* The nearest that is left; GRAPH_QUEUE_NONE when none is. */
-LOOP_INLINE int64_t LOOP_NAME(queue_first)(struct graph_queue *queue)
-{
-    if (queue->near[0] == GRAPH_QUEUE_NONE && queue->pile_count != 0)
-        LOOP_NAME(queue_refill)(queue);
-    return queue->near[0];
-}
-
 /* How many of those that were taken are nearer. */
 LOOP_INLINE uint32_t LOOP_NAME(queue_rank)(const struct graph_queue *queue, int64_t key)
 {
@@ -111,21 +123,35 @@ LOOP_INLINE uint32_t LOOP_NAME(queue_rank)(const struct graph_queue *queue, int6
     return rank;
 }
 
-/* Takes the first one, whose rank is below ef. */
-LOOP_INLINE void LOOP_NAME(queue_take)(struct graph_queue *queue, uint32_t rank, uint32_t ef)
+#ifndef LOOP_HAS_QUEUE_DROP
+LOOP_INLINE void LOOP_NAME(queue_drop)(int64_t *near)
 {
-    int64_t *taken = queue->taken;
-    if (rank != queue->taken_count)
-        memmove(taken + rank + 1, taken + rank, (queue->taken_count - rank) * sizeof *taken);
-    taken[rank] = queue->near[0];
-    if (queue->taken_count < ef) queue->taken_count++;
-    queue->last = rank;
-#ifdef LOOP_HAS_QUEUE_DROP
-    LOOP_NAME(queue_drop)(queue->near);
-#else
-    memmove(queue->near, queue->near + 1, (GRAPH_QUEUE_NEAR - 1) * sizeof *queue->near);
-    queue->near[GRAPH_QUEUE_NEAR - 1] = GRAPH_QUEUE_NONE;
+    memmove(near, near + 1, (GRAPH_QUEUE_NEAR - 1) * sizeof *near);
+    near[GRAPH_QUEUE_NEAR - 1] = GRAPH_QUEUE_NONE;
+}
 #endif
+
+/* The nearest that is left and wasn't visited, which then is; GRAPH_QUEUE_NONE when ef are nearer,
+ * or it is beyond the limit. */
+LOOP_INLINE int64_t LOOP_NAME(queue_take)(struct graph_queue *queue, uint32_t ef, float limit,
+                                          struct graph_scratch *scratch)
+{
+    for (;;) {
+        int64_t *taken = queue->taken;
+        if (queue->near[0] == GRAPH_QUEUE_NONE && queue->pile_count != 0)
+            LOOP_NAME(queue_refill)(queue);
+        const int64_t key = queue->near[0];
+        if (key == GRAPH_QUEUE_NONE || graph_queue_distance(key) > limit) return GRAPH_QUEUE_NONE;
+        const uint32_t rank = LOOP_NAME(queue_rank)(queue, key);
+        if (rank >= ef) return GRAPH_QUEUE_NONE;
+        if (rank != queue->taken_count)
+            memmove(taken + rank + 1, taken + rank, (queue->taken_count - rank) * sizeof *taken);
+        taken[rank] = key;
+        if (queue->taken_count < ef) queue->taken_count++;
+        queue->last = rank;
+        LOOP_NAME(queue_drop)(queue->near);
+        if (LOOP_NAME(visit)(scratch, graph_queue_node(key))) return key;
+    }
 }
 
 /* graph_queue_shorten() by a sample, and by that itself where the sample says too little. */

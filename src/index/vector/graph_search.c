@@ -154,9 +154,9 @@ int64_t graph_queue_shorten(struct graph_queue *queue, uint32_t keep, int64_t fl
                 counts[((uint64_t)pile[i] - (uint64_t)low) >> shift]++;
         while (before + counts[bin] < wanted) before += counts[bin++];
         const uint64_t end = (((uint64_t)bin + 1) << shift) - 1;
-        high = end < range ? low + (int64_t)end : high;
+        high = end < range ? (int64_t)((uint64_t)low + end) : high;
         if (counts[bin] + before - wanted <= keep / 8) break;
-        low += (int64_t)((uint64_t)bin << shift);
+        low = (int64_t)((uint64_t)low + ((uint64_t)bin << shift));
         wanted -= before;
     }
     if (high < floor) high = floor;
@@ -260,9 +260,12 @@ void graph_scratch_forget(struct graph_scratch *scratch)
 uint32_t graph_search(const struct graph *graph, const struct graph_query *query,
                       const struct graph_effort *effort, struct graph_scratch *scratch)
 {
-    const uint32_t kept = effort->walk == GRAPH_WALK_EDGES
-                              ? graph->search->walk_edges(graph, query, effort, scratch)
-                              : graph->search->walk_codes(graph, query, effort, scratch);
+    const struct graph_kernels *table = graph->search;
+    const uint32_t kept = effort->walk == GRAPH_WALK_CODES
+                              ? table->walk_codes(graph, query, effort, scratch)
+                          : effort->ef < GRAPH_QUEUE_EF
+                              ? table->walk_edges(graph, query, effort, scratch)
+                              : table->walk_edges_far(graph, query, effort, scratch);
     graph_scratch_forget(scratch);
     return kept;
 }

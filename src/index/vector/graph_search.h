@@ -69,7 +69,8 @@ struct graph_counts {   /* Added to, never reset. */
 };
 
 /* The candidates of a walk by edges: graph_queue.h. */
-enum { GRAPH_QUEUE_NEAR = 32, GRAPH_QUEUE_REFILL = 24, GRAPH_QUEUE_SLACK = 64 };
+enum { GRAPH_QUEUE_NEAR = 32, GRAPH_QUEUE_REFILL = 24, GRAPH_QUEUE_SLACK = 128 };
+enum { GRAPH_QUEUE_EF = 128 }; /* Walks from that ef on have one, others a sorted pool. */
 #define GRAPH_QUEUE_NONE INT64_MAX
 
 struct graph_queue {
