@@ -451,6 +451,79 @@ static void walks_are_the_same_in_every_table(void)
     }
 }
 
+/* A sorted pool of ef is the definition of what a walk expands; a queue only gets there sooner. */
+static void a_queue_expands_what_a_sorted_pool_does(void)
+{
+    static const uint32_t efs[] = {1, 2, 5, 16, 31, 32, 33, 40, 64, 100, 128, 200, 333, 600, 1500};
+    static struct graph_candidate expected[4096];
+    float vector[1024];
+    EACH_SCENE(scene, shape)
+    {
+        const struct graph_kernels *usual = scene->graph.search;
+        for (uint32_t i = 0; i < scene->nodes / 7; i++) scene_kill(scene, i * 7 + 1);
+        for (size_t i = 0; i < table_count * COUNT_OF(efs) * 2; i++) {
+            const uint32_t ef = efs[i / 2 % COUNT_OF(efs)], keep = 1 + ef / 2;
+            const struct graph_effort effort = {.walk = GRAPH_WALK_EDGES,
+                                                .ef = ef,
+                                                .keep = keep,
+                                                .near = 1,
+                                                .stretch = i % 2 == 0 ? 0 : 1.3f};
+            struct graph_counts counts[2] = {{0}, {0}};
+            uint32_t found[2] = {0, 0};
+            scene->graph.search = tables[i / 2 / COUNT_OF(efs)];
+            scene_query_vector(scene, shape, vector);
+            scene_ask(scene, vector);
+            CHECK(graph_scratch_reserve(&scene->scratch, scene->nodes, ef, keep, NULL) ==
+                  OMENDB_OK);
+            for (int far = 0; far < 2; far++) {
+                scene->scratch.counts = counts[far];
+                scene->scratch.node_end = scene->nodes;
+                const struct graph_kernels *table = scene->graph.search;
+                found[far] = (far == 0 ? table->walk_edges : table->walk_edges_far)(
+                    &scene->graph, &scene->query, &effort, &scene->scratch);
+                graph_scratch_forget(&scene->scratch);
+                counts[far] = scene->scratch.counts;
+                if (far == 0) memcpy(expected, scene->scratch.kept, found[0] * sizeof *expected);
+            }
+            CHECK(found[1] == found[0]);
+            CHECK(memcmp(scene->scratch.kept, expected, found[0] * sizeof *expected) == 0);
+            CHECK(memcmp(&counts[1], &counts[0], sizeof counts[0]) == 0);
+        }
+        scene->graph.search = usual;
+    }
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void a_shortened_pile_keeps_the_nearest(void)
+{
+    enum { COUNT_MAX = 1000 };
+    static int64_t pile[COUNT_MAX], sorted[COUNT_MAX];
+    for (uint32_t round = 0; round < 3000; round++) {
+        /* From all equal to all over the place, of both signs. */
+        const uint32_t count = 1 + (uint32_t)(random_bits() % COUNT_MAX), bits = round % 64;
+        const uint32_t keep = 1 + (uint32_t)(random_bits() % count);
+        struct graph_queue queue = {.pile = pile, .pile_count = count};
+        for (uint32_t i = 0; i < count; i++)
+            pile[i] = sorted[i] = (int64_t)(random_bits() << (63 - bits)) >> (63 - bits);
+        qsort(sorted, count, sizeof *sorted, compare_keys);
+        const int64_t floor = round % 3 == 0 ? sorted[random_bits() % count] : INT64_MIN;
+        const int64_t limit = graph_queue_shorten(&queue, keep, floor);
+        const uint32_t left = queue.pile_count;
+        CHECK(left >= keep && left <= count);
+        qsort(pile, left, sizeof *pile, compare_keys);
+        CHECK(memcmp(pile, sorted, left * sizeof *pile) == 0);
+        /* What was left out is above the limit, or equal to it and not wanted. */
+        CHECK(left == count || sorted[left] >= limit);
+        CHECK(left == count || limit >= floor);
+        CHECK(left <= keep + keep / 8 || sorted[left - 1] <= floor);
+    }
+}
+
 static void edges_are_the_same_in_every_table(void)
 {
     EACH_SCENE(scene, shape)
@@ -764,6 +837,8 @@ int main(int argc, char **argv)
         {"newer_and_dead_nodes_are_not_found", newer_and_dead_nodes_are_not_found},
         {"a_stretch_ends_walks_sooner", a_stretch_ends_walks_sooner},
         {"walks_are_the_same_in_every_table", walks_are_the_same_in_every_table},
+        {"a_queue_expands_what_a_sorted_pool_does", a_queue_expands_what_a_sorted_pool_does},
+        {"a_shortened_pile_keeps_the_nearest", a_shortened_pile_keeps_the_nearest},
         {"edges_are_the_same_in_every_table", edges_are_the_same_in_every_table},
         {"distances_of_codes_are_near_to_those_of_vectors",
          distances_of_codes_are_near_to_those_of_vectors},

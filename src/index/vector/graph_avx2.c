@@ -213,6 +213,66 @@ static LOOP_TARGET ALWAYS_INLINE uint32_t graph_avx2_merge(float *pool_distances
     return lowest;
 }
 
+static LOOP_TARGET ALWAYS_INLINE __m256i graph_avx2_smaller(__m256i a, __m256i b)
+{
+    return _mm256_blendv_epi8(a, b, _mm256_cmpgt_epi64(a, b));
+}
+
+static LOOP_TARGET ALWAYS_INLINE __m256i graph_avx2_larger(__m256i a, __m256i b)
+{
+    return _mm256_blendv_epi8(b, a, _mm256_cmpgt_epi64(a, b));
+}
+
+/* As in graph_avx512.c; eight registers of four keys. */
+#define LOOP_HAS_QUEUE_ADD
+static LOOP_TARGET ALWAYS_INLINE uint32_t graph_avx2_queue_add(int64_t *near, int64_t *bound,
+                                                               const int64_t *keys, uint32_t count,
+                                                               int64_t *out)
+{
+    enum { REGISTERS = GRAPH_QUEUE_NEAR / 4 };
+    __m256i sorted[REGISTERS];
+    int64_t least = *bound;
+    uint32_t passed = 0;
+    UNROLL(8)
+    for (int i = 0; i < REGISTERS; i++) sorted[i] = graph_avx2_load(near + 4 * i);
+    for (uint32_t i = 0; i < count; i++) {
+        const bool below = keys[i] < least;
+        const __m256i key = _mm256_set1_epi64x(below ? keys[i] : GRAPH_QUEUE_NONE);
+        const int64_t last = _mm256_extract_epi64(sorted[REGISTERS - 1], 3);
+        UNROLL(8)
+        for (int j = REGISTERS - 1; j >= 0; j--) {
+            const __m256i lower = j > 0 ? sorted[j - 1] : _mm256_set1_epi64x(INT64_MIN);
+            const __m256i middle = _mm256_permute2x128_si256(lower, sorted[j], 0x21);
+            const __m256i before = _mm256_alignr_epi8(sorted[j], middle, 8);
+            sorted[j] = graph_avx2_smaller(sorted[j], graph_avx2_larger(before, key));
+        }
+        const int64_t passing = below && keys[i] < last ? last : keys[i];
+        out[passed] = passing;
+        passed += passing != GRAPH_QUEUE_NONE;
+        least = passing < least ? passing : least;
+    }
+    UNROLL(8)
+    for (int i = 0; i < REGISTERS; i++)
+        _mm256_store_si256((__m256i *)(void *)(near + 4 * i), sorted[i]);
+    *bound = least;
+    return passed;
+}
+
+/* Whole registers: a load across two fresh stores would wait for them. */
+#define LOOP_HAS_QUEUE_DROP
+static LOOP_TARGET ALWAYS_INLINE void graph_avx2_queue_drop(int64_t *near)
+{
+    __m256i low = graph_avx2_load(near);
+    UNROLL(8)
+    for (int i = 0; i < GRAPH_QUEUE_NEAR; i += 4) {
+        const __m256i high = i + 4 < GRAPH_QUEUE_NEAR ? graph_avx2_load(near + i + 4)
+                                                      : _mm256_set1_epi64x(GRAPH_QUEUE_NONE);
+        const __m256i middle = _mm256_permute2x128_si256(low, high, 0x21);
+        _mm256_store_si256((__m256i *)(void *)(near + i), _mm256_alignr_epi8(middle, low, 8));
+        low = high;
+    }
+}
+
 #include "index/vector/graph_loop.h"
 
 /* 8 floats times `multiplier`, rounded. */
@@ -357,6 +417,7 @@ const struct graph_kernels graph_kernels_avx2 = {
     .name = "avx2",
     .features = KERNELS_AVX2_FMA,
     .walk_edges = graph_avx2_walk_edges,
+    .walk_edges_far = graph_avx2_walk_edges_far,
     .walk_codes = graph_avx2_walk_codes,
     .distance = graph_avx2_distance,
     .digitize = graph_avx2_digitize,

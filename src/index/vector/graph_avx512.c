@@ -232,6 +232,63 @@ static LOOP_TARGET ALWAYS_INLINE uint32_t graph_avx512_merge(float *pool_distanc
     return lowest;
 }
 
+/* Sorted, the k-th smallest after a key came is min(a[k], max(a[k - 1], key)). */
+#define LOOP_HAS_QUEUE_ADD
+static LOOP_TARGET ALWAYS_INLINE uint32_t graph_avx512_queue_add(int64_t *near, int64_t *bound,
+                                                                 const int64_t *keys,
+                                                                 uint32_t count, int64_t *out)
+{
+    __m512i a = _mm512_load_si512(near), b = _mm512_load_si512(near + 8);
+    __m512i c = _mm512_load_si512(near + 16), d = _mm512_load_si512(near + 24);
+    const __m512i none = _mm512_set1_epi64(INT64_MIN);
+    int64_t least = *bound;
+    uint32_t passed = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const bool below = keys[i] < least;
+        const __m512i key = _mm512_set1_epi64(below ? keys[i] : GRAPH_QUEUE_NONE);
+        const int64_t last = _mm_extract_epi64(_mm512_extracti64x2_epi64(d, 3), 1);
+        d = _mm512_min_epi64(d, _mm512_max_epi64(_mm512_alignr_epi64(d, c, 7), key));
+        c = _mm512_min_epi64(c, _mm512_max_epi64(_mm512_alignr_epi64(c, b, 7), key));
+        b = _mm512_min_epi64(b, _mm512_max_epi64(_mm512_alignr_epi64(b, a, 7), key));
+        a = _mm512_min_epi64(a, _mm512_max_epi64(_mm512_alignr_epi64(a, none, 7), key));
+        const int64_t passing = below && keys[i] < last ? last : keys[i];
+        out[passed] = passing;
+        passed += passing != GRAPH_QUEUE_NONE;
+        least = passing < least ? passing : least;
+    }
+    _mm512_store_si512(near, a);
+    _mm512_store_si512(near + 8, b);
+    _mm512_store_si512(near + 16, c);
+    _mm512_store_si512(near + 24, d);
+    *bound = least;
+    return passed;
+}
+
+#define LOOP_HAS_QUEUE_SPLIT
+static LOOP_TARGET ALWAYS_INLINE void graph_avx512_queue_split(const int64_t *from, int64_t pivot,
+                                                               int64_t *keys, uint32_t *found,
+                                                               int64_t *others, uint32_t *left)
+{
+    const __m512i eight = _mm512_loadu_si512(from);
+    const __mmask8 below = _mm512_cmple_epi64_mask(eight, _mm512_set1_epi64(pivot));
+    _mm512_storeu_si512(keys + *found, _mm512_maskz_compress_epi64(below, eight));
+    _mm512_storeu_si512(others + *left, _mm512_maskz_compress_epi64((__mmask8)~below, eight));
+    const uint32_t count = (uint32_t)__builtin_popcount(below);
+    *found += count;
+    *left += 8 - count;
+}
+
+#define LOOP_HAS_QUEUE_DROP
+static LOOP_TARGET ALWAYS_INLINE void graph_avx512_queue_drop(int64_t *near)
+{
+    const __m512i a = _mm512_load_si512(near), b = _mm512_load_si512(near + 8);
+    const __m512i c = _mm512_load_si512(near + 16), d = _mm512_load_si512(near + 24);
+    _mm512_store_si512(near, _mm512_alignr_epi64(b, a, 1));
+    _mm512_store_si512(near + 8, _mm512_alignr_epi64(c, b, 1));
+    _mm512_store_si512(near + 16, _mm512_alignr_epi64(d, c, 1));
+    _mm512_store_si512(near + 24, _mm512_alignr_epi64(_mm512_set1_epi64(GRAPH_QUEUE_NONE), d, 1));
+}
+
 #include "index/vector/graph_loop.h"
 
 /* Of 16 lanes, in the order of graph_kernels.h: the compilers' own reduction promises none. */
@@ -362,6 +419,7 @@ const struct graph_kernels graph_kernels_avx512 = {
     .name = "avx512-vnni",
     .features = KERNELS_AVX2_FMA | KERNELS_AVX512 | KERNELS_AVX512_VNNI,
     .walk_edges = graph_avx512_walk_edges,
+    .walk_edges_far = graph_avx512_walk_edges_far,
     .walk_codes = graph_avx512_walk_codes,
     .distance = graph_avx512_distance,
     .digitize = graph_avx512_digitize,

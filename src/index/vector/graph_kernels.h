@@ -44,6 +44,10 @@ struct graph_kernels {
     /* See graph_search(): fills scratch->kept, returns how many. */
     uint32_t (*walk_edges)(const struct graph *graph, const struct graph_query *query,
                            const struct graph_effort *effort, struct graph_scratch *scratch);
+    /* The same with the candidates in a queue (graph_queue.h), which is faster where ef is large:
+     * the nodes are expanded in the same order, but for those whose estimates are equal. */
+    uint32_t (*walk_edges_far)(const struct graph *graph, const struct graph_query *query,
+                               const struct graph_effort *effort, struct graph_scratch *scratch);
     uint32_t (*walk_codes)(const struct graph *graph, const struct graph_query *query,
                            const struct graph_effort *effort, struct graph_scratch *scratch);
     float (*distance)(const struct graph *graph, const struct graph_query *query, uint32_t node);

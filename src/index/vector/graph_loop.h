@@ -13,10 +13,11 @@
  *                              puts all of them into the pool, returns the lowest place; optional
  *                              (LOOP_HAS_MERGE)
  *     loop_rank(distances, count, distance)   how many of a sorted array are <= distance
+ *     loop_queue_add, loop_queue_drop     see graph_queue.h; optional
  *     loop_dot_four(rows, digits, size, dots)   loop_dot() of four rows' codes: i32 dots[4]; optional
  *                              (LOOP_HAS_DOT_FOUR)
  *
- * Every function but the way down layers is inlined into the two walks at the end. Without LOOP_NAME it defines nothing.
+ * Every function but the way down layers is inlined into the three walks at the end. Without LOOP_NAME it defines nothing.
  */
 #include "index/vector/graph_kernels.h"
 #include "index/vector/graph_layers.h"
@@ -229,6 +230,8 @@ LOOP_INLINE uint32_t LOOP_NAME(enter_table)(const struct graph *graph,
     return count;
 }
 
+#include "index/vector/graph_queue.h"
+
 /* Expands the nearest of a pool of `count` until none is left; returns how many are in it then. */
 LOOP_INLINE uint32_t LOOP_NAME(expand)(const struct graph *graph, const struct graph_query *query,
                                        const struct graph_effort *effort, uint32_t node_end,
@@ -359,10 +362,27 @@ LOOP_INLINE void LOOP_NAME(fetch_hop)(const struct graph *graph, uint32_t node)
     LOOP_NAME(fetch)((const uint8_t *)graph_links(graph, node), GRAPH_LINKS_SIZE);
 }
 
-static LOOP_TARGET RACY_READS uint32_t LOOP_NAME(walk_edges)(const struct graph *graph,
-                                                             const struct graph_query *query,
-                                                             const struct graph_effort *effort,
-                                                             struct graph_scratch *scratch)
+/* The place of the nearest of the pool that isn't expanded, from `cursor` on, which is marked and
+ * visited; `count` when none is left below the limit. */
+LOOP_INLINE uint32_t LOOP_NAME(pool_take)(struct graph_scratch *scratch, uint32_t cursor,
+                                          uint32_t count, float limit)
+{
+    for (; cursor < count; cursor++) {
+        const uint32_t candidate = scratch->nodes[cursor];
+        if ((candidate & LOOP_EXPANDED) != 0) continue;
+        if (scratch->distances[cursor] > limit) return count;
+        scratch->nodes[cursor] = candidate | LOOP_EXPANDED;
+        if (LOOP_NAME(visit)(scratch, candidate)) break;
+    }
+    return cursor;
+}
+
+/* queued: what was found waits in a queue, else in the sorted pool. The same nodes are expanded in
+ * the same order, but where estimates are equal. */
+LOOP_INLINE uint32_t LOOP_NAME(walk_edges_by)(const struct graph *graph,
+                                              const struct graph_query *query,
+                                              const struct graph_effort *effort,
+                                              struct graph_scratch *scratch, bool queued)
 {
     const uint32_t ef = effort->ef, keep = effort->keep;
     const bool bounded = effort->stretch > 0 && !graph->inner_product;
@@ -373,30 +393,37 @@ static LOOP_TARGET RACY_READS uint32_t LOOP_NAME(walk_edges)(const struct graph 
     uint16_t sums[GRAPH_SLOTS] ALIGNED(64);
     float estimates[GRAPH_SLOTS] ALIGNED(64), found_distances[GRAPH_SLOTS] ALIGNED(64);
     uint32_t found_nodes[GRAPH_SLOTS] ALIGNED(64);
+    int64_t found_keys[GRAPH_SLOTS];
+    struct graph_queue queue;
+    if (queued) LOOP_NAME(queue_begin)(&queue, ef, count, scratch);
     for (uint32_t i = 0; i < GRAPH_SLOTS; i++) found_distances[i] = INFINITY;
     for (;;) {
         /* The node whose memory was asked for in the last round, then the nearest one left. */
         const uint32_t node = next;
+        float limit = INFINITY, estimate = 0;
+        uint32_t rank = 0;
         next = UINT32_MAX;
-        float limit = INFINITY;
         if (bounded && kept >= effort->near)
             limit = effort->stretch * scratch->near_distances[effort->near - 1];
-        for (; cursor < count; cursor++) {
-            const uint32_t candidate = scratch->nodes[cursor];
-            if ((candidate & LOOP_EXPANDED) != 0) continue;
-            if (scratch->distances[cursor] > limit) {
-                cursor = count;
-                break;
+        if (queued) {
+            const int64_t key = LOOP_NAME(queue_take)(&queue, ef, limit, scratch);
+            if (key != GRAPH_QUEUE_NONE) {
+                next = graph_queue_node(key);
+                estimate = graph_queue_distance(key);
+                rank = queue.last;
             }
-            scratch->nodes[cursor] = candidate | LOOP_EXPANDED;
-            if (!LOOP_NAME(visit)(scratch, candidate)) continue;
-            next = candidate;
+        } else {
+            rank = cursor = LOOP_NAME(pool_take)(scratch, cursor, count, limit);
+            if (cursor < count) {
+                next = scratch->nodes[cursor] & ~LOOP_EXPANDED;
+                estimate = scratch->distances[cursor++];
+            }
+        }
+        if (next != UINT32_MAX) {
             if (effort->trace != NULL)
-                graph_trace_note(effort->trace, scratch->distances[cursor], cursor,
-                                 scratch->near_distances, kept, hops);
-            LOOP_NAME(fetch_hop)(graph, candidate);
-            cursor++;
-            break;
+                graph_trace_note(effort->trace, estimate, rank, scratch->near_distances, kept,
+                                 hops);
+            LOOP_NAME(fetch_hop)(graph, next);
         }
         if (node == UINT32_MAX) {
             if (next == UINT32_MAX) break;
@@ -412,7 +439,10 @@ static LOOP_TARGET RACY_READS uint32_t LOOP_NAME(walk_edges)(const struct graph 
         }
         if (bounded && kept >= effort->near)
             limit = effort->stretch * scratch->near_distances[effort->near - 1];
-        if (count == ef && scratch->distances[ef - 1] < limit) limit = scratch->distances[ef - 1];
+        float farthest = INFINITY;
+        if (queued) farthest = graph_queue_above(queue.limit);
+        else if (count == ef) farthest = scratch->distances[ef - 1];
+        if (farthest < limit) limit = farthest;
 
         const uint8_t *edges = graph_edges(graph, node);
         LOOP_NAME(scan)(edges, query->table, graph->bits, sums);
@@ -426,9 +456,18 @@ static LOOP_TARGET RACY_READS uint32_t LOOP_NAME(walk_edges)(const struct graph 
             mask &= mask - 1;
             const uint32_t neighbour = (links[slot] & GRAPH_NODE_MASK) - 1;
             if (neighbour >= scratch->node_end) continue; /* Empty slots too. */
-            found_distances[found] = estimates[slot];
-            found_nodes[found] = neighbour;
+            if (queued) {
+                found_keys[found] = graph_queue_key(estimates[slot], neighbour);
+            } else {
+                found_distances[found] = estimates[slot];
+                found_nodes[found] = neighbour;
+            }
             found += (uint32_t)(~scratch->visited[neighbour / 64] >> (neighbour % 64)) & 1;
+        }
+        if (queued) {
+            LOOP_NAME(queue_put)(&queue, found_keys, found);
+            LOOP_NAME(queue_cut)(&queue, ef);
+            continue;
         }
         if (found < GRAPH_SLOTS) found_distances[found] = INFINITY;
         if (found == 0) continue;
@@ -437,7 +476,6 @@ static LOOP_TARGET RACY_READS uint32_t LOOP_NAME(walk_edges)(const struct graph 
         if (lowest < cursor) cursor = lowest;
         for (uint32_t i = 0; i < found; i++) found_distances[i] = INFINITY;
     }
-    scratch->pool_count = count;
     scratch->counts.hops += hops;
     scratch->counts.distances += hops;
     scratch->counts.estimates += hops * GRAPH_SLOTS;
@@ -446,6 +484,22 @@ static LOOP_TARGET RACY_READS uint32_t LOOP_NAME(walk_edges)(const struct graph 
         scratch->kept[i] = (struct graph_candidate){.distance = scratch->near_distances[i],
                                                     .node = scratch->near_nodes[i]};
     return kept;
+}
+
+static LOOP_TARGET RACY_READS uint32_t LOOP_NAME(walk_edges)(const struct graph *graph,
+                                                             const struct graph_query *query,
+                                                             const struct graph_effort *effort,
+                                                             struct graph_scratch *scratch)
+{
+    return LOOP_NAME(walk_edges_by)(graph, query, effort, scratch, false);
+}
+
+static LOOP_TARGET RACY_READS uint32_t LOOP_NAME(walk_edges_far)(const struct graph *graph,
+                                                                 const struct graph_query *query,
+                                                                 const struct graph_effort *effort,
+                                                                 struct graph_scratch *scratch)
+{
+    return LOOP_NAME(walk_edges_by)(graph, query, effort, scratch, true);
 }
 
 static LOOP_TARGET RACY_READS uint32_t LOOP_NAME(walk_codes)(const struct graph *graph,

@@ -105,6 +105,63 @@ static ALWAYS_INLINE uint32_t graph_neon_rank(const float *distances, uint32_t c
     return count;
 }
 
+static ALWAYS_INLINE int64x2_t graph_neon_smaller(int64x2_t a, int64x2_t b)
+{
+    return vbslq_s64(vcgtq_s64(a, b), b, a);
+}
+
+static ALWAYS_INLINE int64x2_t graph_neon_larger(int64x2_t a, int64x2_t b)
+{
+    return vbslq_s64(vcgtq_s64(a, b), a, b);
+}
+
+/* Sorted, the k-th smallest after a key came is min(a[k], max(a[k - 1], key)). */
+#define LOOP_HAS_QUEUE_ADD
+static ALWAYS_INLINE uint32_t graph_neon_queue_add(int64_t *near, int64_t *bound,
+                                                   const int64_t *keys, uint32_t count,
+                                                   int64_t *out)
+{
+    enum { REGISTERS = GRAPH_QUEUE_NEAR / 2 };
+    int64x2_t sorted[REGISTERS];
+    int64_t least = *bound;
+    uint32_t passed = 0;
+    UNROLL(16)
+    for (int i = 0; i < REGISTERS; i++) sorted[i] = vld1q_s64(near + 2 * i);
+    for (uint32_t i = 0; i < count; i++) {
+        const bool below = keys[i] < least;
+        const int64x2_t key = vdupq_n_s64(below ? keys[i] : GRAPH_QUEUE_NONE);
+        const int64_t last = vgetq_lane_s64(sorted[REGISTERS - 1], 1);
+        UNROLL(16)
+        for (int j = REGISTERS - 1; j >= 0; j--) {
+            const int64x2_t lower = j > 0 ? sorted[j - 1] : vdupq_n_s64(INT64_MIN);
+            const int64x2_t before = vextq_s64(lower, sorted[j], 1);
+            sorted[j] = graph_neon_smaller(sorted[j], graph_neon_larger(before, key));
+        }
+        const int64_t passing = below && keys[i] < last ? last : keys[i];
+        out[passed] = passing;
+        passed += passing != GRAPH_QUEUE_NONE;
+        least = passing < least ? passing : least;
+    }
+    UNROLL(16)
+    for (int i = 0; i < REGISTERS; i++) vst1q_s64(near + 2 * i, sorted[i]);
+    *bound = least;
+    return passed;
+}
+
+/* Whole registers: a load across two fresh stores would wait for them. */
+#define LOOP_HAS_QUEUE_DROP
+static ALWAYS_INLINE void graph_neon_queue_drop(int64_t *near)
+{
+    int64x2_t low = vld1q_s64(near);
+    UNROLL(16)
+    for (int i = 0; i < GRAPH_QUEUE_NEAR; i += 2) {
+        const int64x2_t high = i + 2 < GRAPH_QUEUE_NEAR ? vld1q_s64(near + i + 2)
+                                                        : vdupq_n_s64(GRAPH_QUEUE_NONE);
+        vst1q_s64(near + i, vextq_s64(low, high, 1));
+        low = high;
+    }
+}
+
 #include "index/vector/graph_loop.h"
 
 /* Of 16 lanes, in the order of graph_kernels.h. */
@@ -223,6 +280,7 @@ const struct graph_kernels graph_kernels_neon = {
     .name = "neon",
     .features = KERNELS_NEON,
     .walk_edges = graph_neon_walk_edges,
+    .walk_edges_far = graph_neon_walk_edges_far,
     .walk_codes = graph_neon_walk_codes,
     .distance = graph_neon_distance,
     .digitize = graph_neon_digitize,

@@ -148,6 +148,7 @@ const struct graph_kernels graph_kernels_portable = {
     .name = "portable",
     .features = 0,
     .walk_edges = graph_portable_walk_edges,
+    .walk_edges_far = graph_portable_walk_edges_far,
     .walk_codes = graph_portable_walk_codes,
     .distance = graph_portable_distance,
     .digitize = graph_portable_digitize,

@@ -130,12 +130,54 @@ float graph_distance(const struct graph *graph, const struct graph_query *query,
     return graph->search->distance(graph, query, node);
 }
 
+/* ---- Candidates ---------------------------------------------------------------- */
+
+int64_t graph_queue_shorten(struct graph_queue *queue, uint32_t keep, int64_t floor)
+{
+    int64_t *pile = queue->pile;
+    int64_t low = GRAPH_QUEUE_NONE, high = INT64_MIN;
+    uint32_t wanted = keep, count = queue->pile_count, left = 0;
+    if (count <= keep) return GRAPH_QUEUE_NONE;
+    for (uint32_t i = 0; i < count; i++) {
+        low = pile[i] < low ? pile[i] : low;
+        high = pile[i] > high ? pile[i] : high;
+    }
+    /* The wanted-th is in [low, high], and all below `low` are kept. Halved eight times a round, until
+     * few enough are kept too many. */
+    while (low != high) {
+        uint32_t counts[256] = {0}, bin = 0, before = 0;
+        const uint64_t range = (uint64_t)high - (uint64_t)low;
+        const uint32_t length = 64 - (uint32_t)__builtin_clzll(range);
+        const uint32_t shift = length > 8 ? length - 8 : 0;
+        for (uint32_t i = 0; i < count; i++)
+            if (pile[i] >= low && pile[i] <= high)
+                counts[((uint64_t)pile[i] - (uint64_t)low) >> shift]++;
+        while (before + counts[bin] < wanted) before += counts[bin++];
+        const uint64_t end = (((uint64_t)bin + 1) << shift) - 1;
+        high = end < range ? (int64_t)((uint64_t)low + end) : high;
+        if (counts[bin] + before - wanted <= keep / 8) break;
+        low = (int64_t)((uint64_t)low + ((uint64_t)bin << shift));
+        wanted -= before;
+    }
+    if (high < floor) high = floor;
+    /* Of equal ones no more than are wanted. */
+    uint32_t equal = low == high ? wanted : UINT32_MAX;
+    for (uint32_t i = 0; i < count; i++) {
+        if (pile[i] > high || (pile[i] == high && equal == 0)) continue;
+        equal -= pile[i] == high;
+        pile[left++] = pile[i];
+    }
+    queue->pile_count = left;
+    return high;
+}
+
 /* ---- Walks --------------------------------------------------------------------- */
 
 void graph_scratch_deinit(struct graph_scratch *scratch)
 {
     alloc_free(scratch->distances);
     alloc_free(scratch->nodes);
+    alloc_free(scratch->keys);
     alloc_free(scratch->kept);
     alloc_free(scratch->near_distances);
     alloc_free(scratch->near_nodes);
@@ -154,13 +196,17 @@ omendb_status graph_scratch_reserve(struct graph_scratch *scratch, uint32_t node
     if (ef > scratch->pool_capacity || scratch->distances == NULL) {
         float *distances = alloc_zeroed((size_t)ef + POOL_SLACK, sizeof *distances);
         uint32_t *nodes = alloc_zeroed((size_t)ef + POOL_SLACK, sizeof *nodes);
-        if (distances == NULL || nodes == NULL) {
+        int64_t *keys = alloc_raw(graph_queue_size(ef), sizeof *keys);
+        if (distances == NULL || nodes == NULL || keys == NULL) {
             alloc_free(distances);
             alloc_free(nodes);
+            alloc_free(keys);
             return fail(err, OMENDB_ERR_NOMEM, "out of memory: a search with ef %u", ef);
         }
         alloc_free(scratch->distances);
         alloc_free(scratch->nodes);
+        alloc_free(scratch->keys);
+        scratch->keys = keys;
         scratch->distances = distances;
         scratch->nodes = nodes;
         scratch->pool_capacity = ef;
@@ -214,9 +260,12 @@ void graph_scratch_forget(struct graph_scratch *scratch)
 uint32_t graph_search(const struct graph *graph, const struct graph_query *query,
                       const struct graph_effort *effort, struct graph_scratch *scratch)
 {
-    const uint32_t kept = effort->walk == GRAPH_WALK_EDGES
-                              ? graph->search->walk_edges(graph, query, effort, scratch)
-                              : graph->search->walk_codes(graph, query, effort, scratch);
+    const struct graph_kernels *table = graph->search;
+    const uint32_t kept = effort->walk == GRAPH_WALK_CODES
+                              ? table->walk_codes(graph, query, effort, scratch)
+                          : effort->ef < GRAPH_QUEUE_EF
+                              ? table->walk_edges(graph, query, effort, scratch)
+                              : table->walk_edges_far(graph, query, effort, scratch);
     graph_scratch_forget(scratch);
     return kept;
 }

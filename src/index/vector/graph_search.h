@@ -19,6 +19,10 @@
 #ifndef INDEX_VECTOR_GRAPH_SEARCH_H
 #define INDEX_VECTOR_GRAPH_SEARCH_H
 
+#include <math.h>
+#include <string.h>
+
+#include "base/compiler.h"
 #include "index/vector/graph.h"
 
 struct graph_query { /* {0} to begin with; may be used for one graph after another. */
@@ -64,15 +68,68 @@ struct graph_counts {   /* Added to, never reset. */
     uint64_t bytes;     /* Read of codes, links and edges. */
 };
 
+/* The candidates of a walk by edges: graph_queue.h. */
+enum { GRAPH_QUEUE_NEAR = 32, GRAPH_QUEUE_REFILL = 24, GRAPH_QUEUE_SLACK = 128 };
+enum { GRAPH_QUEUE_EF = 128 }; /* Walks from that ef on have one, others a sorted pool. */
+#define GRAPH_QUEUE_NONE INT64_MAX
+
+struct graph_queue {
+    int64_t near[GRAPH_QUEUE_NEAR] ALIGNED(64);
+    int64_t *taken; /* [ef + 1] */
+    int64_t *pile;  /* [1.5 ef + GRAPH_QUEUE_SLACK + GRAPH_SLOTS + 1] */
+    int64_t bound;
+    int64_t limit; /* Candidates above it are never taken. */
+    uint32_t pile_count, taken_count;
+    uint32_t last; /* Place in `taken` of the one that was taken last. */
+};
+
+static inline int64_t graph_queue_key(float distance, uint32_t node)
+{
+    int32_t bits = 0;
+    memcpy(&bits, &distance, sizeof bits);
+    bits ^= bits >> 31 & INT32_MAX;
+    return bits * (INT64_C(1) << 32) + node;
+}
+static inline uint32_t graph_queue_node(int64_t key)
+{
+    return (uint32_t)key;
+}
+static inline float graph_queue_distance(int64_t key)
+{
+    int32_t bits = (int32_t)(key >> 32);
+    float distance = 0;
+    bits ^= bits >> 31 & INT32_MAX;
+    memcpy(&distance, &bits, sizeof distance);
+    return distance;
+}
+
+/* The least distance above all keys of that distance. */
+static inline float graph_queue_above(int64_t key)
+{
+    const int64_t above = (key >> 32) + 1;
+    return above >= 0x7F800000 ? INFINITY : graph_queue_distance(above * (INT64_C(1) << 32));
+}
+
+/* Keys that a walk with that ef has room for. */
+static inline size_t graph_queue_size(uint32_t ef)
+{
+    return (size_t)ef + 1 + ef + ef / 2 + GRAPH_QUEUE_SLACK + GRAPH_SLOTS + 1;
+}
+
+/* Leaves out keys of the pile so that no more stay than a little above `keep`, but for those up to
+ * `floor`. Returns the key above which all of them were left out. Cost: about 4 ns a key. */
+int64_t graph_queue_shorten(struct graph_queue *queue, uint32_t keep, int64_t floor);
+
 /* Scratch memory of walks; {0} to begin with. Grows to what the largest needed. */
 struct graph_scratch {
     float *distances;             /* [pool_capacity + 64] of the pool, sorted */
     uint32_t *nodes;              /* [pool_capacity + 64] highest bit: expanded */
+    int64_t *keys;                /* [graph_queue_size(pool_capacity)] of a graph_queue */
     struct graph_candidate *kept; /* [kept_capacity] sorted; the result of a walk. */
     float *near_distances;        /* [kept_capacity + 64] the same while it goes on. */
     uint32_t *near_nodes;         /* [kept_capacity + 64] */
     uint32_t pool_capacity, kept_capacity;
-    uint32_t pool_count; /* Of the last walk. */
+    uint32_t pool_count; /* Of the last walk by codes. */
     uint64_t *visited;   /* Bit by node; all zero between walks. */
     size_t visited_words;
     uint32_t node_end; /* Nodes from here on are newer than the walk: not followed. */
