@@ -37,7 +37,8 @@ double graph_walk_cost(const struct graph *graph, enum graph_walk walk, double e
     if (walk == GRAPH_WALK_EDGES) {
         const double lines = code + (graph->edge_size + GRAPH_LINKS_SIZE) / line;
         const double pool = fmin(ef, COST_POOL_HOP * hops);
-        return hops * (47.5 + 8.4 * lines + 0.132 * pool);
+        const double kept = ef < GRAPH_QUEUE_EF ? 0.132 * pool : 10 + 0.024 * pool;
+        return hops * (47.5 + 8.4 * lines + kept);
     }
     return hops * 73 + distances * (9.0 + 3.4 * code + 0.013 * fmin(ef, distances));
 }
