@@ -40,7 +40,7 @@ double graph_walk_cost(const struct graph *graph, enum graph_walk walk, double e
         const double kept = ef < GRAPH_QUEUE_EF ? 0.132 * pool : 10 + 0.024 * pool;
         return hops * (47.5 + 8.4 * lines + kept);
     }
-    return hops * 73 + distances * (9.0 + 3.4 * code + 0.013 * fmin(ef, distances));
+    return hops * 40 + distances * (6.5 + 3.8 * code + 0.005 * fmin(ef, distances));
 }
 
 uint64_t graph_walk_bytes(const struct graph *graph, enum graph_walk walk, uint32_t hops,
