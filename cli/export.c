@@ -6,6 +6,7 @@
 #include "commands.h"
 #include "database.h"
 #include "interrupt.h"
+#include "pages.h"
 #include "progress.h"
 #include "vector.h"
 
@@ -163,42 +164,25 @@ static bool export_one(struct export *export, const omendb_documents *documents,
 /* Pages of one snapshot: a read-only handle shows the state at its opening. */
 static int export_pages(struct export *export)
 {
-    const char *filter = args_text(export->args, "where");
-    omendb_find_params params = OMENDB_FIND_PARAMS_INIT;
-    struct text after_text = {0};
+    struct pages pages = {.params = OMENDB_FIND_PARAMS_INIT};
+    omendb_documents *documents = NULL;
     omendb_error err = {0};
-    omendb_id after;
     bool good = true;
     size_t got = EXPORT_PAGE;
-    params.flags = OMENDB_WITH_DOCUMENTS | OMENDB_WITH_VECTORS;
-    params.limit = EXPORT_PAGE;
-    params.filter = filter;
-    params.filter_size = filter == NULL ? 0 : strlen(filter);
+    pages.params.flags = OMENDB_WITH_DOCUMENTS | OMENDB_WITH_VECTORS;
+    pages.params.limit = EXPORT_PAGE;
+    pages.params.filter = args_text(export->args, "where");
+    pages.params.filter_size = pages.params.filter == NULL ? 0 : strlen(pages.params.filter);
     while (good && got == EXPORT_PAGE && !interrupt_raised()) {
-        omendb_documents *documents = NULL;
-        omendb_document last;
-        if (omendb_collection_find(export->database.collection, &params, &documents, &err) !=
-            OMENDB_OK) {
-            text_deinit(&after_text);
-            return database_failed(&export->database, &err);
-        }
+        good = pages_next(&pages, &export->database, &documents);
         got = omendb_documents_count(documents);
         for (size_t i = 0; good && i < got; i++) good = export_one(export, documents, i, &err);
         export->written += got;
-        if (got != 0) {
-            omendb_documents_entry(documents, got - 1, &last);
-            after = last.id;
-            if (last.id.text_view != NULL) { /* The view ends with the page. */
-                text_clear(&after_text);
-                text_append(&after_text, last.id.text_view, last.id.size);
-                after.text_view = after_text.data;
-            }
-            params.after = &after;
-        }
         omendb_documents_destroy(documents);
+        documents = NULL;
         if (export->out != stdout) progress_update(export->written, export->total, export->written);
     }
-    text_deinit(&after_text);
+    pages_deinit(&pages);
     if (interrupt_raised()) message("interrupted: the export isn't complete");
     return good && !interrupt_raised() ? CLI_OK : CLI_FAILURE;
 }

@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "database.h"
 #include "interrupt.h"
+#include "pages.h"
 #include "screen.h"
 #include "show.h"
 
@@ -159,44 +160,26 @@ static void print_page(const struct args *args, const struct show *show,
     screen_table_deinit(&table);
 }
 
-/* Pages of a thousand, so that the memory doesn't grow with the result. */
 static int find_pages(const struct args *args, struct database *database, const struct show *show,
-                      omendb_find_params *params, uint64_t limit)
+                      struct pages *pages, uint64_t limit)
 {
     enum { PAGE = 1000 };
-    omendb_error err = {0};
-    omendb_id after;
-    struct text after_text = {0};
     uint64_t total = 0;
     size_t got;
     do {
         omendb_documents *documents = NULL;
-        omendb_document last;
         uint64_t left = limit == 0 ? PAGE : limit - total;
-        params->limit = left < PAGE ? (size_t)left : PAGE;
-        if (omendb_collection_find(database->collection, params, &documents, &err) != OMENDB_OK) {
-            text_deinit(&after_text);
-            return database_failed(database, &err);
-        }
+        pages->params.limit = left < PAGE ? (size_t)left : PAGE;
+        if (!pages_next(pages, database, &documents)) return CLI_FAILURE;
         got = omendb_documents_count(documents);
         print_page(args, show, documents, total == 0);
         total += got;
-        if (got != 0) {
-            omendb_documents_entry(documents, got - 1, &last);
-            after = last.id;
-            if (last.id.text_view != NULL) { /* The view ends with the page. */
-                text_clear(&after_text);
-                text_append(&after_text, last.id.text_view, last.id.size);
-                after.text_view = after_text.data;
-            }
-            params->after = &after;
-        }
         omendb_documents_destroy(documents);
-    } while (got == params->limit && (limit == 0 || total < limit) && !interrupt_raised() &&
+    } while (got == pages->params.limit && (limit == 0 || total < limit) && !interrupt_raised() &&
              ferror(stdout) == 0);
     if (!args->json && total != 0 && total == limit) {
         struct text id = {0};
-        id_append(&id, params->after);
+        id_append(&id, pages->params.after);
         (void)printf("%s%s document%s; more: --after ", screen_colour(STDOUT_FILENO, SCREEN_DIM),
                      screen_count(STDOUT_FILENO, total).text, total == 1 ? "" : "s");
         struct text clean = {0};
@@ -205,7 +188,6 @@ static int find_pages(const struct args *args, struct database *database, const 
         text_deinit(&clean);
         text_deinit(&id);
     }
-    text_deinit(&after_text);
     if (interrupt_raised()) {
         message("interrupted after %llu documents", (unsigned long long)total);
         return CLI_FAILURE;
@@ -218,7 +200,7 @@ static int run_find(struct args *args)
     struct database database = {0};
     struct description description = {0};
     struct show show = {0};
-    omendb_find_params params = OMENDB_FIND_PARAMS_INIT;
+    struct pages pages = {.params = OMENDB_FIND_PARAMS_INIT};
     omendb_error err = {0};
     omendb_id after;
     uint64_t limit = 100;
@@ -229,16 +211,17 @@ static int run_find(struct args *args)
             OMENDB_OK) {
             return args_wrong(args, "%s", err.message);
         }
-        params.after = &after;
+        pages.params.after = &after;
     }
-    params.filter = args_text(args, "where");
-    params.filter_size = params.filter == NULL ? 0 : strlen(params.filter);
+    pages.params.filter = args_text(args, "where");
+    pages.params.filter_size = pages.params.filter == NULL ? 0 : strlen(pages.params.filter);
     if (database_open_collection(&database, args, READ_FLAGS) &&
         description_read(&description, &database)) {
         show_init(&show, args, &description);
-        params.flags = show_flags(&show);
-        code = find_pages(args, &database, &show, &params, limit);
+        pages.params.flags = show_flags(&show);
+        code = find_pages(args, &database, &show, &pages, limit);
     }
+    pages_deinit(&pages);
     show_deinit(&show);
     description_deinit(&description);
     if (!database_close(&database)) code = CLI_FAILURE;

@@ -1,40 +1,6 @@
 /* Backups: Database.backup(), omendb.restore() and omendb.repair(). */
 #include "binding.h"
 
-struct copying {
-    PyThreadState *thread; /* Of the caller, who has left the GIL. */
-    PyObject *progress;    /* NULL: nobody wants to know. */
-    bool raised;           /* An exception of the callback, or of a signal handler, is set. */
-};
-
-/* Called once a MiB on the thread of the call: signals are seen to here as well. */
-static int backup_report(void *context, uint64_t done, uint64_t total)
-{
-    struct copying *const copying = context;
-    PyEval_RestoreThread(copying->thread);
-    if (PyErr_CheckSignals() < 0) {
-        copying->raised = true;
-    } else if (copying->progress != NULL) {
-        PyObject *result = PyObject_CallFunction(copying->progress, "KK", (unsigned long long)done,
-                                                 (unsigned long long)total);
-        copying->raised = result == NULL;
-        Py_XDECREF(result);
-    }
-    copying->thread = PyEval_SaveThread();
-    return copying->raised;
-}
-
-static int backup_progress_of(PyObject *value, struct copying *copying)
-{
-    if (value == NULL || Py_IsNone(value)) return 0;
-    if (!PyCallable_Check(value)) {
-        PyErr_Format(PyExc_TypeError, "progress must be callable, not %R", Py_TYPE(value));
-        return -1;
-    }
-    copying->progress = value;
-    return 0;
-}
-
 static uint32_t backup_flags(bool replace)
 {
     return replace ? (uint32_t)OMENDB_BACKUP_REPLACE : 0u;
@@ -48,11 +14,11 @@ PyObject *py_backup_run(PyObject *self, PyObject *const *args, Py_ssize_t count,
     struct database *const database = (struct database *)self;
     struct module_state *const state = py_module_state_of(self);
     PyObject *values[COUNT], *path = NULL, *base = NULL;
-    struct copying copying = {NULL, NULL, false};
+    struct progress progress = {NULL, NULL, false};
     bool replace = false;
     if (state == NULL || py_convert_arguments(&signature, args, count, keywords, values) < 0 ||
         py_convert_bool(values[REPLACE], &replace) < 0 ||
-        backup_progress_of(values[PROGRESS], &copying) < 0 ||
+        py_progress_take(values[PROGRESS], &progress) < 0 ||
         !PyUnicode_FSConverter(values[PATH], &path)) {
         return NULL;
     }
@@ -65,21 +31,21 @@ PyObject *py_backup_run(PyObject *self, PyObject *const *args, Py_ssize_t count,
         options.base = PyBytes_AsString(base);
     }
     options.flags = backup_flags(replace);
-    options.progress = backup_report;
-    options.context = &copying;
+    options.progress = py_progress_report;
+    options.context = &progress;
     omendb_error err = {OMENDB_OK, ""};
     omendb_status status = OMENDB_OK;
     const bool entered = py_database_enter(state, database) == 0;
     if (entered) {
         const char *const name = PyBytes_AsString(path);
-        copying.thread = PyEval_SaveThread();
+        progress.thread = PyEval_SaveThread();
         status = omendb_backup(database->handle, name, &options, &err);
-        PyEval_RestoreThread(copying.thread);
+        PyEval_RestoreThread(progress.thread);
         py_database_leave(database);
     }
     Py_DECREF(path);
     Py_XDECREF(base);
-    if (!entered || copying.raised) return NULL;
+    if (!entered || progress.raised) return NULL;
     if (status != OMENDB_OK) return py_errors_raise(state, status, &err);
     Py_RETURN_NONE;
 }
@@ -128,11 +94,11 @@ PyObject *py_backup_restore(PyObject *module, PyObject *const *args, Py_ssize_t 
     static const struct signature signature = {"restore", names, 2, 2};
     struct module_state *const state = PyModule_GetState(module);
     PyObject *values[COUNT], *path = NULL;
-    struct copying copying = {NULL, NULL, false};
+    struct progress progress = {NULL, NULL, false};
     bool replace = false;
     if (py_convert_arguments(&signature, args, count, keywords, values) < 0 ||
         py_convert_bool(values[REPLACE], &replace) < 0 ||
-        backup_progress_of(values[PROGRESS], &copying) < 0 ||
+        py_progress_take(values[PROGRESS], &progress) < 0 ||
         !PyUnicode_FSConverter(values[PATH], &path)) {
         return NULL;
     }
@@ -150,17 +116,17 @@ PyObject *py_backup_restore(PyObject *module, PyObject *const *args, Py_ssize_t 
         sources[i] = PyBytes_AsString(PyList_GetItem(list, (Py_ssize_t)i));
     omendb_backup_options options = OMENDB_BACKUP_OPTIONS_INIT;
     options.flags = backup_flags(replace);
-    options.progress = backup_report;
-    options.context = &copying;
+    options.progress = py_progress_report;
+    options.context = &progress;
     omendb_error err = {OMENDB_OK, ""};
     const char *const name = PyBytes_AsString(path);
-    copying.thread = PyEval_SaveThread();
+    progress.thread = PyEval_SaveThread();
     const omendb_status status = omendb_restore(sources, sources_count, name, &options, &err);
-    PyEval_RestoreThread(copying.thread);
+    PyEval_RestoreThread(progress.thread);
     PyMem_Free(sources);
     Py_DECREF(list);
     Py_DECREF(path);
-    if (copying.raised) return NULL;
+    if (progress.raised) return NULL;
     if (status != OMENDB_OK) return py_errors_raise(state, status, &err);
     Py_RETURN_NONE;
 }
@@ -183,11 +149,11 @@ PyObject *py_backup_repair(PyObject *module, PyObject *const *args, Py_ssize_t c
     static const struct signature signature = {"repair", names, 2, 2};
     struct module_state *const state = PyModule_GetState(module);
     PyObject *values[COUNT], *path = NULL, *out_path = NULL;
-    struct copying copying = {NULL, NULL, false};
+    struct progress progress = {NULL, NULL, false};
     bool replace = false;
     if (py_convert_arguments(&signature, args, count, keywords, values) < 0 ||
         py_convert_bool(values[REPLACE], &replace) < 0 ||
-        backup_progress_of(values[PROGRESS], &copying) < 0 ||
+        py_progress_take(values[PROGRESS], &progress) < 0 ||
         !PyUnicode_FSConverter(values[PATH], &path)) {
         return NULL;
     }
@@ -197,17 +163,17 @@ PyObject *py_backup_repair(PyObject *module, PyObject *const *args, Py_ssize_t c
     }
     omendb_repair_options options = OMENDB_REPAIR_OPTIONS_INIT;
     options.flags = backup_flags(replace);
-    options.progress = backup_report;
-    options.context = &copying;
+    options.progress = py_progress_report;
+    options.context = &progress;
     omendb_error err = {OMENDB_OK, ""};
     char *report = NULL;
     const char *const name = PyBytes_AsString(path), *const out_name = PyBytes_AsString(out_path);
-    copying.thread = PyEval_SaveThread();
+    progress.thread = PyEval_SaveThread();
     const omendb_status status = omendb_repair(name, out_name, &options, &report, &err);
-    PyEval_RestoreThread(copying.thread);
+    PyEval_RestoreThread(progress.thread);
     Py_DECREF(path);
     Py_DECREF(out_path);
-    if (copying.raised) {
+    if (progress.raised) {
         omendb_text_destroy(report);
         return NULL;
     }

@@ -296,6 +296,21 @@ uint64_t py_collection_size(struct collection *collection);
  * looked at, or written. Below, the hop to another thread could show (see call.c). */
 enum { SCAN_LASTS = 1 << 18, WRITE_LASTS = 4096 };
 
+/* ---- progress.c ------------------------------------------------------------------------ */
+
+/* Of one call that reports; {0} to begin with. Around the library's call:
+ * progress.thread = PyEval_SaveThread(), then PyEval_RestoreThread(progress.thread). */
+struct progress {
+    PyThreadState *thread; /* Of the caller, who has left the GIL. */
+    PyObject *callback;    /* Borrowed; NULL: nobody wants to know. */
+    bool raised;           /* An exception of the callback, or of a signal handler, is set. */
+};
+
+/* None or a callable; -1 with TypeError. */
+int py_progress_take(PyObject *value, struct progress *progress);
+/* The library's callback, `context` a struct progress, on the thread of the call. */
+int py_progress_report(void *context, uint64_t done, uint64_t total);
+
 /* ---- reading.c, searching.c, indexing.c: methods and slots of Collection --------------------------- */
 
 #define METHOD_PROTOTYPE(function)                                                                 \

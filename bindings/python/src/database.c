@@ -490,36 +490,40 @@ static PyObject *database_interrupt(PyObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+/* What batch() and transaction() take: (*, durability=None). NULL with an exception. */
+static struct module_state *database_take_durability(PyObject *self, const char *function,
+                                                     PyObject *const *args, Py_ssize_t count,
+                                                     PyObject *keywords, omendb_durability *out)
+{
+    static const char *const names[] = {"durability", NULL};
+    const struct signature signature = {function, names, 0, 0};
+    struct module_state *const state = py_module_state_of(self);
+    PyObject *values[1];
+    *out = OMENDB_DURABILITY_DEFAULT;
+    if (state == NULL || py_convert_arguments(&signature, args, count, keywords, values) < 0 ||
+        py_convert_choice(state, values[0], "durability", py_convert_durability_names, out) < 0) {
+        return NULL;
+    }
+    return state;
+}
+
 static PyObject *database_batch(PyObject *self, PyObject *const *args, Py_ssize_t count,
                                 PyObject *keywords)
 {
-    static const char *const names[] = {"durability", NULL};
-    static const struct signature signature = {"batch", names, 0, 0};
-    struct module_state *const state = py_module_state_of(self);
-    PyObject *values[1];
-    omendb_durability durability = OMENDB_DURABILITY_DEFAULT;
-    if (state == NULL || py_convert_arguments(&signature, args, count, keywords, values) < 0 ||
-        py_convert_choice(state, values[0], "durability", py_convert_durability_names,
-                          &durability) < 0) {
-        return NULL;
-    }
-    return py_batch_create(state, (struct database *)self, durability);
+    omendb_durability durability;
+    struct module_state *const state = database_take_durability(self, "batch", args, count,
+                                                                keywords, &durability);
+    return state != NULL ? py_batch_create(state, (struct database *)self, durability) : NULL;
 }
 
 static PyObject *database_transaction(PyObject *self, PyObject *const *args, Py_ssize_t count,
                                       PyObject *keywords)
 {
-    static const char *const names[] = {"durability", NULL};
-    static const struct signature signature = {"transaction", names, 0, 0};
-    struct module_state *const state = py_module_state_of(self);
-    PyObject *values[1];
-    omendb_durability durability = OMENDB_DURABILITY_DEFAULT;
-    if (state == NULL || py_convert_arguments(&signature, args, count, keywords, values) < 0 ||
-        py_convert_choice(state, values[0], "durability", py_convert_durability_names,
-                          &durability) < 0) {
-        return NULL;
-    }
-    return py_view_create_transaction(state, (struct database *)self, durability);
+    omendb_durability durability;
+    struct module_state *const state = database_take_durability(self, "transaction", args, count,
+                                                                keywords, &durability);
+    return state != NULL ? py_view_create_transaction(state, (struct database *)self, durability)
+                         : NULL;
 }
 
 static PyObject *database_snapshot(PyObject *self, PyObject *unused)

@@ -28,29 +28,6 @@ PyObject *py_indexing_set(PyObject *self, PyObject *const *args, Py_ssize_t coun
     Py_RETURN_NONE;
 }
 
-struct index_wait {
-    PyThreadState *thread; /* Of the caller, who has left the GIL. */
-    PyObject *progress;    /* NULL: nobody wants to know. */
-    bool raised;           /* An exception of the callback, or of a signal handler, is set. */
-};
-
-/* Called some ten times a second on the waiting thread: signals are seen to here as well. */
-static int indexing_report(void *context, uint64_t indexed, uint64_t total)
-{
-    struct index_wait *const wait = context;
-    PyEval_RestoreThread(wait->thread);
-    if (PyErr_CheckSignals() < 0) {
-        wait->raised = true;
-    } else if (wait->progress != NULL) {
-        PyObject *result = PyObject_CallFunction(wait->progress, "KK", (unsigned long long)indexed,
-                                                 (unsigned long long)total);
-        wait->raised = result == NULL;
-        Py_XDECREF(result);
-    }
-    wait->thread = PyEval_SaveThread();
-    return wait->raised;
-}
-
 PyObject *py_indexing_wait(PyObject *self, PyObject *const *args, Py_ssize_t count,
                            PyObject *keywords)
 {
@@ -63,22 +40,20 @@ PyObject *py_indexing_wait(PyObject *self, PyObject *const *args, Py_ssize_t cou
     if (state == NULL || py_convert_arguments(&signature, args, count, keywords, values) < 0) {
         return NULL;
     }
-    struct index_wait wait = {NULL, NULL, false};
+    struct progress progress = {NULL, NULL, false};
     uint32_t timeout_ms = 0;
-    if (py_convert_seconds(state, values[TIMEOUT], "timeout", &timeout_ms) < 0) return NULL;
-    if (values[PROGRESS] != NULL && !Py_IsNone(values[PROGRESS])) wait.progress = values[PROGRESS];
-    if (wait.progress != NULL && !PyCallable_Check(wait.progress)) {
-        PyErr_Format(PyExc_TypeError, "progress must be callable, not %R", Py_TYPE(wait.progress));
+    if (py_convert_seconds(state, values[TIMEOUT], "timeout", &timeout_ms) < 0 ||
+        py_progress_take(values[PROGRESS], &progress) < 0) {
         return NULL;
     }
     if (py_collection_enter(state, collection) < 0) return NULL;
     omendb_error err = {OMENDB_OK, ""};
-    wait.thread = PyEval_SaveThread();
-    const omendb_status status = omendb_collection_wait_indexed(collection->handle, timeout_ms,
-                                                                indexing_report, &wait, &err);
-    PyEval_RestoreThread(wait.thread);
+    progress.thread = PyEval_SaveThread();
+    const omendb_status status = omendb_collection_wait_indexed(
+        collection->handle, timeout_ms, py_progress_report, &progress, &err);
+    PyEval_RestoreThread(progress.thread);
     py_collection_leave(collection);
-    if (wait.raised) return NULL;
+    if (progress.raised) return NULL;
     if (status != OMENDB_OK) return py_errors_raise(state, status, &err);
     Py_RETURN_NONE;
 }
