@@ -16,19 +16,10 @@
 #include "index/vector/graph_change.h"
 #include "index/vector/graph_kernels.h"
 #include "os/cpu.h"
+#include "random.h"
 #include "test.h"
 
 enum { SCENE_DIM_MAX = 300, SCENE_EF = 60 };
-
-static uint64_t random_state = 88172645463325252u;
-
-static inline uint64_t random_bits(void) /* xorshift64*, Vigna 2016. */
-{
-    random_state ^= random_state >> 12;
-    random_state ^= random_state << 25;
-    random_state ^= random_state >> 27;
-    return random_state * 2685821657736338717u;
-}
 
 static inline float random_unit(void)
 {

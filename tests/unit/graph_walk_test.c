@@ -1,27 +1,20 @@
 /* Walks over graphs made by hand: the nearest neighbours of each node and a few random ones. Every
  * instruction set must give the same nodes, distances and counts, bit for bit, and read nothing
- * outside of the arrays, which end at a page that can't be touched. */
+ * outside of the arrays, which end at a page that can't be touched.
+ *
+ * Long because: the scenes, a third of it, are what all the tests share. */
 #include <math.h>
 #include <sys/mman.h>
 
 #include "index/vector/graph_kernels.h"
 #include "os/cpu.h"
+#include "random.h"
 #include "test.h"
 
 enum { CLUSTERS = 12, RANDOM_LINKS = 4, ENTRIES = 70, NODES_PER_BLOCK = 100, PAGE_SIZE = 65536 };
 
 static const struct graph_kernels *tables[KERNELS_LIST_MAX];
 static size_t table_count;
-
-static uint64_t random_state = 88172645463325252u;
-
-static uint64_t random_bits(void) /* xorshift64*, Vigna 2016. */
-{
-    random_state ^= random_state >> 12;
-    random_state ^= random_state << 25;
-    random_state ^= random_state >> 27;
-    return random_state * 2685821657736338717u;
-}
 
 static float random_normal(void) /* Nearly: the sum of twelve. */
 {
@@ -493,37 +486,6 @@ static void a_queue_expands_what_a_sorted_pool_does(void)
     }
 }
 
-static int compare_keys(const void *a, const void *b)
-{
-    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-static void a_shortened_pile_keeps_the_nearest(void)
-{
-    enum { COUNT_MAX = 1000 };
-    static int64_t pile[COUNT_MAX], sorted[COUNT_MAX];
-    for (uint32_t round = 0; round < 3000; round++) {
-        /* From all equal to all over the place, of both signs. */
-        const uint32_t count = 1 + (uint32_t)(random_bits() % COUNT_MAX), bits = round % 64;
-        const uint32_t keep = 1 + (uint32_t)(random_bits() % count);
-        struct graph_queue queue = {.pile = pile, .pile_count = count};
-        for (uint32_t i = 0; i < count; i++)
-            pile[i] = sorted[i] = (int64_t)(random_bits() << (63 - bits)) >> (63 - bits);
-        qsort(sorted, count, sizeof *sorted, compare_keys);
-        const int64_t floor = round % 3 == 0 ? sorted[random_bits() % count] : INT64_MIN;
-        const int64_t limit = graph_queue_shorten(&queue, keep, floor);
-        const uint32_t left = queue.pile_count;
-        CHECK(left >= keep && left <= count);
-        qsort(pile, left, sizeof *pile, compare_keys);
-        CHECK(memcmp(pile, sorted, left * sizeof *pile) == 0);
-        /* What was left out is above the limit, or equal to it and not wanted. */
-        CHECK(left == count || sorted[left] >= limit);
-        CHECK(left == count || limit >= floor);
-        CHECK(left <= keep + keep / 8 || sorted[left - 1] <= floor);
-    }
-}
-
 static void edges_are_the_same_in_every_table(void)
 {
     EACH_SCENE(scene, shape)
@@ -838,7 +800,6 @@ int main(int argc, char **argv)
         {"a_stretch_ends_walks_sooner", a_stretch_ends_walks_sooner},
         {"walks_are_the_same_in_every_table", walks_are_the_same_in_every_table},
         {"a_queue_expands_what_a_sorted_pool_does", a_queue_expands_what_a_sorted_pool_does},
-        {"a_shortened_pile_keeps_the_nearest", a_shortened_pile_keeps_the_nearest},
         {"edges_are_the_same_in_every_table", edges_are_the_same_in_every_table},
         {"distances_of_codes_are_near_to_those_of_vectors",
          distances_of_codes_are_near_to_those_of_vectors},

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "os/cpu.h"
+#include "random.h"
 #include "simd/distance.h"
 #include "simd/kernels.h"
 #include "test.h"
@@ -14,16 +15,6 @@
 enum { PAGE = 65536, AREA_SIZE = 6 * PAGE, LENGTHS = 131 + 4, ROWS = 5 };
 
 /* ---- Tools --------------------------------------------------------------------- */
-
-static uint64_t random_state = 88172645463325252u;
-
-static inline uint64_t random_bits(void) /* xorshift64*, Vigna 2016. */
-{
-    random_state ^= random_state >> 12;
-    random_state ^= random_state << 25;
-    random_state ^= random_state >> 27;
-    return random_state * 2685821657736338717u;
-}
 
 static inline float from_bits(uint32_t bits)
 {
