@@ -174,7 +174,7 @@ OMENDB_API OMENDB_NODISCARD omendb_status omendb_sync(omendb *db, omendb_error *
  * was acknowledged before the call at FULL or INTERVAL, by whichever process, is seen by calls that begin
  * after it. Calls under way go on with the state that they began with, and snapshots keep theirs;
  * neither waits. Collection handles lead on: renamed, to the same collection; dropped, NOT_FOUND. A
- * handle that writes, or ":memory:", is at its newest state always: OK. Cost: some 20 system calls
+ * handle that writes, or ":memory:", is at its newest state always: OK. Cost: some 40 system calls
  * when nothing is new; the writer's work on each batch since; after a checkpoint of the writer as much
  * as an opening, during which the file is mapped twice. Errors leave the state as it was or a few
  * batches on: BUSY (the writer makes one checkpoint after the other: try again), IO (the file was moved

@@ -42,7 +42,7 @@ omendb_status store_open(const struct store_options *options, struct store **out
  * everything that was acknowledged before the call, or with *newer: its writer has made another image,
  * for which store_open_newer() is. A writable store has nothing to take in. Errors: IO (the file was
  * moved or replaced), CORRUPT, NOMEM; what was taken in before stays, as whole batches, and the next
- * call goes on there. Cost: some 20 system calls when there is nothing, and about the writer's own for
+ * call goes on there. Cost: some 40 system calls when there is nothing, and about the writer's own for
  * each batch. Threads: any; calls take turns. */
 omendb_status store_follow(struct store *store, bool *newer, omendb_error *err);
 /* Opens the newest image of the same database, with the same options. Errors: as store_open(), and

@@ -420,6 +420,7 @@ static void every_handle_of_a_forked_child_is_misuse(void)
             omendb_collection_close(collections[i]);
         }
         FAILS(OMENDB_ERR_MISUSE, omendb_stats(reader, &text, &err));
+        FAILS(OMENDB_ERR_MISUSE, omendb_refresh(reader, &err));
         FAILS(OMENDB_ERR_MISUSE, omendb_snapshot_create(db, &another, &err));
         FAILS(OMENDB_ERR_MISUSE, omendb_batch_commit(batch, 0, NULL, &err));
         FAILS(OMENDB_ERR_MISUSE, omendb_transaction_commit(transaction, 0, NULL, &err));

@@ -449,6 +449,44 @@ static void damage_is_reported_and_what_was_seen_stays(void)
     remove_files();
 }
 
+static void two_states_of_many_collections_find_room(void)
+{
+    enum { MANY = 40 };
+    omendb_collection *read[MANY];
+    const float vector[DIM] = {1};
+    char name[32];
+    remove_files();
+    omendb *db = open_as(0);
+    for (uint32_t i = 0; i < MANY; i++) {
+        name_of(name, i);
+        omendb_collection *collection = make(db, name, OMENDB_F32, OMENDB_L2, DIM);
+        OK(put(collection, 1, OMENDB_F32, DIM, vector, "{}"));
+        omendb_collection_close(collection);
+    }
+    OK(omendb_close(db, &err));
+    omendb *reader = open_as(OMENDB_OPEN_READ_ONLY);
+    for (uint32_t i = 0; i < MANY; i++) {
+        name_of(name, i);
+        OK(omendb_collection_open(reader, name, &read[i], &err));
+    }
+    db = open_as(0);
+    for (uint32_t i = 0; i < MANY; i++) {
+        omendb_collection *collection = NULL;
+        name_of(name, i);
+        OK(omendb_collection_open(db, name, &collection, &err));
+        OK(put(collection, 2, OMENDB_F32, DIM, vector, "{}"));
+        omendb_collection_close(collection);
+    }
+    OK(omendb_close(db, &err));
+    OK(omendb_refresh(reader, &err));
+    for (uint32_t i = 0; i < MANY; i++) {
+        CHECK(count_of(read[i]) == 2);
+        omendb_collection_close(read[i]);
+    }
+    OK(omendb_close(reader, &err));
+    remove_files();
+}
+
 int main(int argc, char **argv)
 {
     static const struct test tests[] = {
@@ -462,6 +500,7 @@ int main(int argc, char **argv)
         {"a_file_that_was_moved_or_replaced_is_not_followed",
          a_file_that_was_moved_or_replaced_is_not_followed},
         {"damage_is_reported_and_what_was_seen_stays", damage_is_reported_and_what_was_seen_stays},
+        {"two_states_of_many_collections_find_room", two_states_of_many_collections_find_room},
         {0},
     };
     make_path("refresh");
