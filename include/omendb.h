@@ -138,7 +138,7 @@ enum {
 enum {
     OMENDB_OPEN_MUST_EXIST = 1u,     /* NOT_FOUND instead of making a new file. */
     OMENDB_OPEN_MUST_NOT_EXIST = 2u, /* EXISTS instead of opening an old one. */
-    OMENDB_OPEN_READ_ONLY = 4u       /* The state at opening; the file is never written. */
+    OMENDB_OPEN_READ_ONLY = 4u /* The state at opening, or of the last refresh; writes nothing. */
 };
 
 typedef struct omendb_options {
@@ -169,6 +169,17 @@ OMENDB_API omendb_status omendb_close(omendb *db, omendb_error *err);
 
 /* Makes everything acknowledged so far durable, whatever the level of its batch. */
 OMENDB_API OMENDB_NODISCARD omendb_status omendb_sync(omendb *db, omendb_error *err);
+
+/* Read-only: moves on to the newest state of the database, by whole batches, never back: everything that
+ * was acknowledged before the call at FULL or INTERVAL, by whichever process, is seen by calls that begin
+ * after it. Calls under way go on with the state that they began with, and snapshots keep theirs;
+ * neither waits. Collection handles lead on: renamed, to the same collection; dropped, NOT_FOUND. A
+ * handle that writes, or ":memory:", is at its newest state always: OK. Cost: some 40 system calls
+ * when nothing is new; the writer's work on each batch since; after a checkpoint of the writer as much
+ * as an opening, during which the file is mapped twice. Errors leave the state as it was or a few
+ * batches on: BUSY (the writer makes one checkpoint after the other: try again), IO (the file was moved
+ * or replaced), CORRUPT, NOMEM. Threads: any; refreshes take turns. */
+OMENDB_API OMENDB_NODISCARD omendb_status omendb_refresh(omendb *db, omendb_error *err);
 
 /* Ends the running queries, backups and waiting writers of `db` with INTERRUPTED, from any
  * thread. A commit that is already being written finishes. */

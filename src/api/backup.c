@@ -42,7 +42,10 @@ omendb_status omendb_backup(omendb *db, const char *path, const omendb_backup_op
     TRY(handles_check_db(db, err));
     TRY(backup_path_check(path, err));
     TRY(backup_options_read(options, &read, err));
-    return backup_run(db->store, path, &read, err);
+    struct opened *opened = handles_hold(db);
+    const omendb_status status = backup_run(opened->store, path, &read, err);
+    handles_release_opened(opened);
+    return status;
 }
 
 omendb_status omendb_restore(const char *const *paths, size_t count, const char *path,

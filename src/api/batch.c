@@ -7,13 +7,13 @@
 static omendb_status batch_finish(omendb_collection *collection, const struct batch *batch,
                                   uint64_t *deleted, omendb_error *err)
 {
-    struct exec exec;
+    struct entered in;
     if (batch->operation_count == 0) return OMENDB_OK;
     if (collection->transaction == NULL)
         return handles_commit(collection->db, batch, OMENDB_DURABILITY_DEFAULT, NULL, err);
-    TRY(handles_enter(collection, &exec, err));
+    TRY(handles_enter(collection, &in, err));
     const omendb_status status = handles_write(collection, batch, deleted, err);
-    handles_leave(collection);
+    handles_leave(collection, &in);
     return status;
 }
 
@@ -82,11 +82,11 @@ static omendb_status delete_where_seen(omendb_collection *collection, const char
                                        size_t filter_size, uint64_t *count, omendb_error *err)
 {
     struct batch batch = {0};
-    struct exec exec;
-    TRY(handles_enter(collection, &exec, err));
-    omendb_status status = exec_delete_where(&exec, filter, filter_size, &batch, count, err);
+    struct entered in;
+    TRY(handles_enter(collection, &in, err));
+    omendb_status status = exec_delete_where(&in.exec, filter, filter_size, &batch, count, err);
     if (status == OMENDB_OK && *count != 0) status = handles_write(collection, &batch, NULL, err);
-    handles_leave(collection);
+    handles_leave(collection, &in);
     batch_deinit(&batch);
     return status;
 }

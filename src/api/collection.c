@@ -42,18 +42,25 @@ omendb_status omendb_collection_open(omendb *db, const char *name, omendb_collec
                                      omendb_error *err)
 {
     struct collection *collection = NULL;
+    omendb_collection *handle = NULL;
     TRY(handles_check_db(db, err));
     TRY(handles_check_pointer(name, "name", err));
     TRY(handles_check_pointer(out, "out", err));
-    TRY(store_collection_open(db->store, name, &collection, err));
-    return handles_collection(db, collection, out, err);
+    if (db->read_only) mutex_lock(&db->mutex); /* A refresh leads all handles on, or finds ours. */
+    omendb_status status = store_collection_open(db->store, name, &collection, err);
+    if (status == OMENDB_OK) status = handles_collection(db, collection, &handle, err);
+    if (status == OMENDB_OK && db->read_only) handles_list(handle);
+    if (db->read_only) mutex_unlock(&db->mutex);
+    if (status == OMENDB_OK) *out = handle;
+    return status;
 }
 
 void omendb_collection_close(omendb_collection *collection)
 {
-    if (collection == NULL || store_usable(collection->db->store, NULL) != OMENDB_OK) return;
+    if (collection == NULL || handles_usable(collection->db, NULL) != OMENDB_OK) return;
+    if (collection->listed) handles_unlist(collection);
     exec_pool_deinit(&collection->pool);
-    collection_unpin(collection->collection);
+    if (collection->collection != NULL) collection_unpin(collection->collection);
     handles_release_snapshot(collection->snapshot);
     handles_release_transaction(collection->transaction);
     alloc_free(collection);
@@ -101,10 +108,10 @@ static omendb_status list_add(void *context, struct collection *collection, cons
     return describe(text, collection, name, err);
 }
 
-static omendb_status list_all(omendb *db, struct buffer *text, omendb_error *err)
+static omendb_status list_all(struct store *store, struct buffer *text, omendb_error *err)
 {
     TRY(buffer_append_text(text, "[", err));
-    TRY(store_collections(db->store, list_add, text, err));
+    TRY(store_collections(store, list_add, text, err));
     return buffer_append_text(text, "]", err);
 }
 
@@ -113,7 +120,10 @@ omendb_status omendb_collection_list(omendb *db, char **out, omendb_error *err)
     struct buffer text = {0};
     TRY(handles_check_db(db, err));
     TRY(handles_check_pointer(out, "out", err));
-    return handles_give_text(&text, list_all(db, &text, err), out, err);
+    struct opened *opened = handles_hold(db);
+    const omendb_status status = list_all(opened->store, &text, err);
+    handles_release_opened(opened);
+    return handles_give_text(&text, status, out, err);
 }
 
 omendb_status omendb_collection_describe(omendb_collection *collection, char **out,
@@ -123,6 +133,10 @@ omendb_status omendb_collection_describe(omendb_collection *collection, char **o
     struct buffer text = {0};
     TRY(handles_check_collection(collection, err));
     TRY(handles_check_pointer(out, "out", err));
-    store_collection_name(collection->db->store, collection->collection, name);
-    return handles_give_text(&text, describe(&text, collection->collection, name, err), out, err);
+    struct entered in;
+    TRY(handles_enter(collection, &in, err));
+    store_collection_name(in.exec.store, in.exec.collection, name);
+    const omendb_status status = describe(&text, in.exec.collection, name, err);
+    handles_leave(collection, &in);
+    return handles_give_text(&text, status, out, err);
 }

@@ -7,10 +7,10 @@ omendb_status omendb_collection_get(omendb_collection *collection, const omendb_
 {
     TRY(handles_check_collection(collection, err));
     TRY(handles_check_pointer(out, "out", err));
-    struct exec exec;
-    TRY(handles_enter(collection, &exec, err));
-    const omendb_status status = exec_get(&exec, ids, count, flags, out, err);
-    handles_leave(collection);
+    struct entered in;
+    TRY(handles_enter(collection, &in, err));
+    const omendb_status status = exec_get(&in.exec, ids, count, flags, out, err);
+    handles_leave(collection, &in);
     return status;
 }
 
@@ -21,10 +21,10 @@ omendb_status omendb_collection_find(omendb_collection *collection,
     const omendb_find_params defaults = OMENDB_FIND_PARAMS_INIT;
     TRY(handles_check_collection(collection, err));
     TRY(handles_check_pointer(out, "out", err));
-    struct exec exec;
-    TRY(handles_enter(collection, &exec, err));
-    const omendb_status status = exec_find(&exec, params != NULL ? params : &defaults, out, err);
-    handles_leave(collection);
+    struct entered in;
+    TRY(handles_enter(collection, &in, err));
+    const omendb_status status = exec_find(&in.exec, params != NULL ? params : &defaults, out, err);
+    handles_leave(collection, &in);
     return status;
 }
 
@@ -33,10 +33,10 @@ omendb_status omendb_collection_count(omendb_collection *collection, const char 
 {
     TRY(handles_check_collection(collection, err));
     TRY(handles_check_pointer(out, "out", err));
-    struct exec exec;
-    TRY(handles_enter(collection, &exec, err));
-    const omendb_status status = exec_count(&exec, filter, filter_size, out, err);
-    handles_leave(collection);
+    struct entered in;
+    TRY(handles_enter(collection, &in, err));
+    const omendb_status status = exec_count(&in.exec, filter, filter_size, out, err);
+    handles_leave(collection, &in);
     return status;
 }
 
@@ -47,10 +47,10 @@ omendb_status omendb_collection_search(omendb_collection *collection,
     TRY(handles_check_collection(collection, err));
     TRY(handles_check_pointer(params, "params", err));
     TRY(handles_check_pointer(out, "out", err));
-    struct exec exec;
-    TRY(handles_enter(collection, &exec, err));
-    const omendb_status status = exec_search(&exec, params, out, err);
-    handles_leave(collection);
+    struct entered in;
+    TRY(handles_enter(collection, &in, err));
+    const omendb_status status = exec_search(&in.exec, params, out, err);
+    handles_leave(collection, &in);
     return status;
 }
 
@@ -63,9 +63,10 @@ omendb_status omendb_search_vectors(omendb_collection *collection,
     TRY(handles_check_pointer(ids, "ids", err));
     TRY(handles_check_pointer(scores, "scores", err));
     TRY(handles_check_pointer(found, "found", err));
-    struct exec exec;
-    TRY(handles_enter(collection, &exec, err));
-    const omendb_status status = exec_search_numbers(&exec, params, ids, NULL, scores, found, err);
-    handles_leave(collection);
+    struct entered in;
+    TRY(handles_enter(collection, &in, err));
+    const omendb_status status = exec_search_numbers(&in.exec, params, ids, NULL, scores, found,
+                                                     err);
+    handles_leave(collection, &in);
     return status;
 }

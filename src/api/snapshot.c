@@ -11,8 +11,10 @@ omendb_status omendb_snapshot_create(omendb *db, omendb_snapshot **out, omendb_e
     snapshot->db = db;
     atomic_store_relaxed_u32(&snapshot->references, 1);
     atomic_store_relaxed_u32(&snapshot->inside, 1);
-    const omendb_status status = store_pin(db->store, &snapshot->pin, err);
+    snapshot->opened = handles_hold(db);
+    const omendb_status status = store_pin(snapshot->opened->store, &snapshot->pin, err);
     if (status != OMENDB_OK) {
+        handles_release_opened(snapshot->opened);
         alloc_free(snapshot);
         return status;
     }
@@ -26,18 +28,33 @@ uint64_t omendb_snapshot_sequence(const omendb_snapshot *snapshot)
     return snapshot != NULL ? snapshot->sequence : 0;
 }
 
+/* The collection in the store that the snapshot is of, pinned: the handle may lead to a newer one. */
+static omendb_status find_seen(omendb_snapshot *snapshot, omendb_collection *collection,
+                               struct collection **out, omendb_error *err)
+{
+    struct entered in;
+    TRY(handles_enter(collection, &in, err));
+    *out = in.exec.collection;
+    if (in.exec.store == snapshot->opened->store) collection_pin(*out);
+    else *out = store_collection_find(snapshot->opened->store, in.exec.collection->id);
+    handles_leave(collection, &in);
+    if (*out != NULL) return OMENDB_OK;
+    return fail(err, OMENDB_ERR_NOT_FOUND, "the collection was made after the snapshot");
+}
+
 omendb_status omendb_snapshot_collection(omendb_snapshot *snapshot, omendb_collection *collection,
                                          omendb_collection **out, omendb_error *err)
 {
     omendb_collection *seen = NULL;
+    struct collection *found = NULL;
     TRY(handles_check_pointer(snapshot, "snapshot", err));
     TRY(handles_check_collection(collection, err));
     TRY(handles_check_pointer(out, "out", err));
     if (snapshot->db != collection->db)
         return fail(err, OMENDB_ERR_ARGUMENT,
                     "snapshot and collection belong to different databases");
-    collection_pin(collection->collection);
-    TRY(handles_collection(snapshot->db, collection->collection, &seen, err));
+    TRY(find_seen(snapshot, collection, &found, err));
+    TRY(handles_collection(snapshot->db, found, &seen, err));
     (void)atomic_add_u32(&snapshot->references, 1);
     seen->snapshot = snapshot;
     seen->view = (struct exec_view){.sequence = snapshot->sequence, .counted = &seen->counted};
@@ -49,7 +66,7 @@ omendb_status omendb_snapshot_collection(omendb_snapshot *snapshot, omendb_colle
 void omendb_snapshot_destroy(omendb_snapshot *snapshot)
 {
     /* A forked child's copy refers to what is its parent's. */
-    if (snapshot == NULL || store_usable(snapshot->db->store, NULL) != OMENDB_OK) return;
+    if (snapshot == NULL || handles_usable(snapshot->db, NULL) != OMENDB_OK) return;
     atomic_store_release_u32(&snapshot->ended, 1); /* with handles_check_collection() */
     handles_leave_snapshot(snapshot);
     handles_release_snapshot(snapshot);

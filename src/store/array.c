@@ -16,6 +16,9 @@ static const size_t hot_length_wanted = (size_t)1 << 32;
 static const size_t hot_length_wanted = (size_t)1 << 38;
 #endif
 static const size_t hot_length_min = (size_t)1 << 26;
+/* A reader's array grows by what the log holds, at most 256 MiB between two images: of it a vector of 4
+ * floats and its operation, some 64 bytes, grow no array by more than 500. */
+static const size_t hot_growth_read_only = (size_t)1 << 33;
 static const size_t cold_length_wanted = sizeof(atomic_pointer) << 24;
 static const size_t cold_length_min = sizeof(atomic_pointer) << 18;
 
@@ -133,8 +136,9 @@ void array_deinit(struct array *array)
     *array = (struct array){0};
 }
 
-/* The reservation is made with the first block, so that an empty array costs no address space. */
-static omendb_status reserve_address_space(struct array *array, omendb_error *err)
+/* The reservation is made with the first block, so that an empty array costs no address space; by a reader,
+ * which has to hold two states of many collections for a moment, as much as may be needed for `blocks`. */
+static omendb_status reserve_address_space(struct array *array, uint64_t blocks, omendb_error *err)
 {
     void *base = NULL;
     if (array->base != NULL || array->chunks != NULL) return OMENDB_OK;
@@ -148,6 +152,10 @@ static omendb_status reserve_address_space(struct array *array, omendb_error *er
     }
     /* Content, and behind it one bit a block: 2 MiB of bits serve 2^24 blocks. */
     size_t length = hot_length_wanted;
+    if (array->space->read_only && blocks < length / BLOCK_SIZE / 2) {
+        const size_t enough = 2 * (size_t)blocks * BLOCK_SIZE + hot_growth_read_only;
+        if (enough < length) length = enough;
+    }
     TRY(memory_reserve(&length, hot_length_min, &base, err));
     const size_t content = length - MEMORY_STEP;
     const omendb_status status = memory_commit(base, content, MEMORY_STEP, err);
@@ -181,7 +189,7 @@ omendb_status array_grow(struct array *array, uint64_t count, omendb_error *err)
     const uint64_t wanted = (count + array->per_block - 1) / array->per_block;
     const uint32_t before = atomic_load_relaxed_u32(&array->block_count);
     if (wanted <= before) return OMENDB_OK;
-    TRY(reserve_address_space(array, err));
+    TRY(reserve_address_space(array, wanted, err));
     if (wanted > array->blocks_max)
         return fail(err, OMENDB_ERR_FULL, "array %u has reached its limit of %u blocks",
                     array->kind, array->blocks_max);

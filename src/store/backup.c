@@ -197,7 +197,7 @@ static omendb_status log_measure(struct backup *run, const struct superblock_roo
     if (status == OMENDB_OK) {
         run->with_log = found && wal.sequence > root->sequence;
         run->log_last = wal.next_number - 1;
-        run->log_end = wal.replay_end;
+        run->log_end = wal.replayed.offset;
         run->log_sequence = found ? wal.sequence : root->sequence;
     }
     wal_deinit(&wal);

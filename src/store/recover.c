@@ -91,7 +91,7 @@ omendb_status recover_create(struct store *store, omendb_error *err)
 
 /* ---- Replay ---- */
 
-static omendb_status replay_batch(void *context, const struct wal_batch *batch, omendb_error *err)
+omendb_status recover_batch(void *context, const struct wal_batch *batch, omendb_error *err)
 {
     struct store *store = context;
     const struct operation *op = (const void *)batch->bytes;
@@ -102,7 +102,7 @@ static omendb_status replay_batch(void *context, const struct wal_batch *batch, 
                       err));
     for (size_t i = 0; i < store->stage.count; i++) {
         struct collection *collection = store->stage.items[i].collection;
-        atomic_store_relaxed_u64(&collection->published_count,
+        atomic_store_release_u64(&collection->published_count, /* Readers may look on: follow.c */
                                  atomic_load_relaxed_u64(&collection->live_count));
     }
     store->stage.count = 0;
@@ -279,7 +279,7 @@ static omendb_status log_replay(struct store *store, const struct superblock *li
     bool found = false;
     TRY(wal_init(&store->wal, store->vfs, store->path, store->uuid, store->options.wal_segment_size,
                  err));
-    TRY(wal_replay(&store->wal, store->live.wal, live->root.sequence, replay_batch, store, &found,
+    TRY(wal_replay(&store->wal, store->live.wal, live->root.sequence, recover_batch, store, &found,
                    err));
     store->live.proved = found;
     if (found) return OMENDB_OK;

@@ -165,6 +165,7 @@ omendb_status store_open(const struct store_options *options, struct store **out
     store->options = *options;
     store->options.path = NULL;
     if (store->options.wal_segment_size == 0) store->options.wal_segment_size = WAL_SEGMENT_DEFAULT;
+    if (store->options.interrupts == NULL) store->options.interrupts = &store->interrupts_own;
     store->vfs = options->vfs;
     store->read_only = (options->flags & OMENDB_OPEN_READ_ONLY) != 0;
     store->queue_end = &store->queue;
@@ -248,12 +249,12 @@ void store_unpin(struct store *store, struct epoch_pin *pin)
 
 uint32_t store_interrupts(struct store *store)
 {
-    return atomic_load_acquire_u32(&store->interrupts);
+    return atomic_load_acquire_u32(store->options.interrupts);
 }
 
 void store_interrupt(struct store *store)
 {
-    (void)atomic_add_u32(&store->interrupts, 1);
+    (void)atomic_add_u32(store->options.interrupts, 1);
     event_announce(&store->indexed); /* with store_index_wait() */
 }
 
@@ -486,6 +487,17 @@ omendb_status store_collection_open(struct store *store, const char *name, struc
     }
     mutex_unlock(&store->catalog);
     return found ? OMENDB_OK : fail(err, OMENDB_ERR_NOT_FOUND, "there is no collection %s", name);
+}
+
+struct collection *store_collection_find(struct store *store, uint32_t id)
+{
+    struct collection *found = NULL;
+    mutex_lock(&store->catalog);
+    for (size_t i = 0; i < store->collections_count && found == NULL; i++)
+        if (store->collections[i]->id == id) found = store->collections[i];
+    if (found != NULL) collection_pin(found);
+    mutex_unlock(&store->catalog);
+    return found;
 }
 
 omendb_status store_collection_drop(struct store *store, const char *name, omendb_error *err)

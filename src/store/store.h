@@ -31,10 +31,24 @@ struct store_options {
     uint64_t wal_segment_size; /* The largest ordinary segment; default 16 MiB. */
     struct index_hooks hooks;
     uint32_t index_threads; /* For hooks.work; 0: half of the processors, at least one. */
+    /* Counts store_interrupt(), for as long as the store is open. Stores that follow each other share
+     * one, so that what runs on an older one ends too. NULL: the store's own. */
+    atomic_u32 *interrupts;
 };
 
 omendb_status store_open(const struct store_options *options, struct store **out,
                          omendb_error *err);
+/* Read-only: takes in what the log says since, batch by batch, while readers go on. Returns with
+ * everything that was acknowledged before the call, or with *newer: its writer has made another image,
+ * for which store_open_newer() is. A writable store has nothing to take in. Errors: IO (the file was
+ * moved or replaced), CORRUPT, NOMEM; what was taken in before stays, as whole batches, and the next
+ * call goes on there. Cost: some 40 system calls when there is nothing, and about the writer's own for
+ * each batch. Threads: any; calls take turns. */
+omendb_status store_follow(struct store *store, bool *newer, omendb_error *err);
+/* Opens the newest image of the same database, with the same options. Errors: as store_open(), and
+ * CORRUPT when it is older than what `store` shows. */
+omendb_status store_open_newer(struct store *store, struct store **out, omendb_error *err);
+
 /* Ends the handle whatever the status says. */
 omendb_status store_close(struct store *store, omendb_error *err);
 
@@ -92,6 +106,8 @@ omendb_status store_collection_open(struct store *store, const char *name, struc
 omendb_status store_collection_drop(struct store *store, const char *name, omendb_error *err);
 omendb_status store_collection_rename(struct store *store, const char *name, const char *new_name,
                                       omendb_error *err);
+/* The collection of that id, pinned; NULL: there is none. */
+struct collection *store_collection_find(struct store *store, uint32_t id);
 /* Calls each() for every collection, sorted by name, pinned during the call. */
 omendb_status store_collections(struct store *store,
                                 omendb_status (*each)(void *context, struct collection *collection,

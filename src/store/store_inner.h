@@ -1,5 +1,5 @@
 /* store_inner.h - the inside of `struct store`, for store.c, txn.c, checkpoint.c, recover.c,
- * verify.c and host.c. Lock order: indexing -> checkpoint_mutex -> writer -> log -> catalog; index
+ * follow.c, verify.c and host.c. Lock order: indexing -> checkpoint_mutex -> writer -> log -> catalog; index
  * is the last of all. */
 #ifndef STORE_STORE_INNER_H
 #define STORE_STORE_INNER_H
@@ -98,7 +98,7 @@ struct store {
 
     atomic_u32 fenced; /* 1: no more writing; the reason is in fence_error. */
     omendb_error fence_error;
-    atomic_u32 interrupts;
+    atomic_u32 interrupts_own; /* options.interrupts leads here, or to the caller's. */
     atomic_u64 last_commit_ns;
 
     /* Work of indexes: host.c. */
@@ -173,6 +173,8 @@ void host_work_inline(struct store *store);
 /* recover.c */
 omendb_status recover_create(struct store *store, omendb_error *err);
 omendb_status recover_open(struct store *store, omendb_error *err);
+/* Applies and publishes a batch of the log. `context` is the store. */
+omendb_status recover_batch(void *context, const struct wal_batch *batch, omendb_error *err);
 /* Before the first change of this process, writer lock held: what the open found may be in the
  * page cache only. */
 omendb_status recover_settle(struct store *store, omendb_error *err);

@@ -33,6 +33,24 @@ static omendb_status root_supported(const struct superblock_root *root, omendb_e
     return OMENDB_OK;
 }
 
+static bool root_read(struct file *file, uint32_t slot, struct superblock_root *root)
+{
+    omendb_error ignored = {0};
+    size_t got = 0;
+    return file_read(file, (uint64_t)slot * BLOCK_SIZE, root, sizeof *root, &got, &ignored) ==
+               OMENDB_OK &&
+           got == sizeof *root && memcmp(root->magic, FORMAT_MAGIC, sizeof root->magic) == 0 &&
+           checksum_is(root->root_checksum, root, root_checked);
+}
+
+bool superblock_look(struct file *file, struct superblock_root *out)
+{
+    struct superblock_root other;
+    const bool first = root_read(file, 0, out), second = root_read(file, 1, &other);
+    if (second && (!first || other.generation > out->generation)) *out = other;
+    return first || second;
+}
+
 omendb_status superblock_read(struct file *file, uint32_t slot, struct superblock *out,
                               omendb_error *err)
 {
@@ -41,10 +59,7 @@ omendb_status superblock_read(struct file *file, uint32_t slot, struct superbloc
     omendb_error local = {0};
     size_t got = 0;
     out->valid = false;
-    if (file_read(file, at, root, sizeof *root, &got, &local) != OMENDB_OK || got != sizeof *root ||
-        memcmp(root->magic, FORMAT_MAGIC, sizeof root->magic) != 0 ||
-        !checksum_is(root->root_checksum, root, root_checked))
-        return OMENDB_OK;
+    if (!root_read(file, slot, root)) return OMENDB_OK;
     TRY(root_supported(root, err));
     if (root->block_size != BLOCK_SIZE || root->payload_size > SUPERBLOCK_PAYLOAD_MAX ||
         root->block_count < BLOCK_FIRST || root->state > SUPERBLOCK_CLEAN ||

@@ -29,6 +29,10 @@ omendb_status superblock_read(struct file *file, uint32_t slot, struct superbloc
                               omendb_error *err);
 void superblock_deinit(struct superblock *superblock);
 
+/* The newer of the two roots that are whole, without what they refer to. false: neither is. Two reads,
+ * no memory. */
+bool superblock_look(struct file *file, struct superblock_root *out);
+
 /* Fills in magic, sizes and checksums and writes the slot; doesn't sync. */
 /* `scratch` [BLOCK_SIZE] is the caller's, so that nothing but the disk can fail once it begins. */
 omendb_status superblock_write(struct file *file, uint32_t slot, struct superblock_root *root,

@@ -85,7 +85,10 @@ struct wal {
     struct buffer frame; /* The leader's. The larger of it and `spare` always holds ... */
     struct buffer spare; /* ... the frames that were promised. Under mutex. */
     uint64_t promised;   /* Bytes of frames promised and not yet begun. Under mutex. */
-    uint64_t replay_end; /* Where wal_replay() ended, in segment next_number - 1. */
+    /* Where wal_replay() ended: behind the last whole frame, `sequence` its last batch. Replay may
+     * go on there. */
+    struct wal_position replayed;
+    bool following; /* Replay goes on again and again: it looks for rot only in what lies near. */
 #ifdef OMENDB_MUTANTS
     struct buffer last_payload; /* For MUTANT(rewrite_of_last_acknowledged_sector). */
     uint64_t last_offset, last_chain, last_sequence;

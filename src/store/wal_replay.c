@@ -10,15 +10,20 @@
 #include "store/batch.h"
 #include "store/wal_inner.h"
 
-enum { UNUSED_SEGMENTS_MAX = 8 }; /* Numbers that are looked at behind one without a header. */
+enum {
+    UNUSED_SEGMENTS_MAX = 8, /* Numbers that are looked at behind one without a header. */
+    FOLLOWING_LOOK_MAX =
+        64 << 10 /* Bytes of log looked at behind an invalid frame; see wal.following. */
+};
 
 struct replay {
     struct wal *wal;
     struct file *file;
     uint64_t number, size; /* Of the open segment. */
     uint64_t salt, chain;
-    uint64_t sequence; /* Of the last batch read. */
-    uint64_t offset;   /* Of the next frame. */
+    uint64_t sequence;         /* Of the last batch read. */
+    uint64_t offset;           /* Of the next frame. */
+    struct wal_position ended; /* Behind the last valid frame. */
     struct buffer frame;
     omendb_status (*each)(void *context, const struct wal_batch *batch, omendb_error *err);
     void *context;
@@ -89,7 +94,10 @@ static omendb_status frame_deliver(struct replay *replay, const struct wal_frame
 /* After an invalid frame: does a later one say that it had been durable? */
 static omendb_status rot_look(struct replay *replay, omendb_error *err)
 {
-    for (uint64_t at = replay->offset + WAL_PAGE; at + WAL_PAGE <= replay->size; at += WAL_PAGE) {
+    uint64_t end = replay->size;
+    if (replay->wal->following && end > replay->offset + FOLLOWING_LOOK_MAX)
+        end = replay->offset + FOLLOWING_LOOK_MAX;
+    for (uint64_t at = replay->offset + WAL_PAGE; at + WAL_PAGE <= end; at += WAL_PAGE) {
         struct wal_frame_header header;
         bool valid = false;
         TRY(frame_read(replay, at, &valid, &header, err));
@@ -220,6 +228,7 @@ static omendb_status replay_all(struct replay *replay, struct wal_position posit
     const bool absent = !there;
     if (there && position.offset != 0 && header.salt != position.salt) there = false;
     replay->chain = position.chain;
+    replay->ended = position;
     if (there && position.offset == 0 && !goes_on(replay, &header)) there = false;
     *found = there;
     if (!there) {
@@ -232,6 +241,10 @@ static omendb_status replay_all(struct replay *replay, struct wal_position posit
     replay->offset = position.offset != 0 ? position.offset : WAL_PAGE;
     for (uint64_t next = number;; number = next) {
         TRY(frames_read(replay, err));
+        replay->ended = (struct wal_position){.segment = number,
+                                              .offset = replay->offset,
+                                              .salt = replay->salt,
+                                              .chain = replay->chain};
         wal->next_number = number + 1;
         TRY(segment_after(replay, number, &next, &there, &header, err));
         if (!there) return absence_check(replay, next, err);
@@ -266,7 +279,7 @@ omendb_status wal_replay(struct wal *wal, struct wal_position position, uint64_t
     wal->chain = replay.chain;
     wal->sequence = replay.sequence;
     wal->durable_sequence = replay.sequence;
-    wal->replay_end = replay.offset;
+    wal->replayed = replay.ended;
     return OMENDB_OK;
 }
 
@@ -294,9 +307,9 @@ static omendb_status mutant_resume(struct wal *wal, struct wal_segment *segment,
     omendb_status status = file_open(wal->vfs, path, 0, &segment->file, err);
     alloc_free(path);
     if (status == OMENDB_OK) status = file_size(segment->file, &segment->size, err);
-    segment->reserved = wal->replay_end;
+    segment->reserved = wal->replayed.offset;
     wal->writing = wal->reserving = segment->number;
-    wal->offset = wal->replay_end;
+    wal->offset = wal->replayed.offset;
     wal->salt = 1;
     return status;
 }
@@ -350,7 +363,8 @@ omendb_status wal_start(struct wal *wal, uint64_t keep_from, omendb_error *err)
                 break;
             }
 #ifdef OMENDB_MUTANTS
-            if (MUTANT(constant_wal_salt) && number + 1 == wal->next_number && wal->replay_end != 0)
+            if (MUTANT(constant_wal_salt) && number + 1 == wal->next_number &&
+                wal->replayed.offset != 0)
                 status = mutant_resume(wal, &segment, err);
 #endif
             size_t at = wal->segments_count++;

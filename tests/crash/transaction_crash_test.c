@@ -7,8 +7,8 @@
  */
 #include <stdint.h>
 
+#include "api/db.h"
 #include "api/handles.h"
-#include "os/cpu.h"
 #include "query/indexes.h"
 #include "sim/vfs_sim.h"
 #include "test.h"
@@ -17,7 +17,7 @@ enum { DOCUMENTS = 6, TRANSACTIONS = 9, START = 50, EXTRA = 100 };
 
 struct life {
     struct sim *sim;
-    omendb db; /* On the simulated disk, which omendb_open() doesn't know. */
+    omendb *db; /* On the simulated disk, which omendb_open() doesn't know. */
     omendb_collection *collections[2];
     omendb_snapshot *snapshot;
     omendb_collection *before;
@@ -27,18 +27,11 @@ struct life {
 
 static bool life_open(struct life *life)
 {
-    const struct store_options options = {.vfs = sim_vfs(life->sim),
-                                          .path = "transactions.omen",
-                                          .durability = OMENDB_DURABILITY_FULL,
-                                          .interval_ms = 100,
-                                          .wal_size_max = 1 << 20,
-                                          .wal_segment_size = 256 << 10,
-                                          .hooks = *indexes_hooks_all()};
-    life->db = (omendb){.kernels = kernels_for(cpu_features())};
-    CHECK(gate_init(&life->db.gate, NULL) == OMENDB_OK);
-    if (store_open(&options, &life->db.store, NULL) == OMENDB_OK) return true;
-    gate_deinit(&life->db.gate);
-    return false;
+    const struct store_options base = {
+        .vfs = sim_vfs(life->sim), .wal_segment_size = 256 << 10, .hooks = *indexes_hooks_all()};
+    omendb_options options = OMENDB_OPTIONS_INIT;
+    options.wal_size_max = 1 << 20;
+    return db_open(&base, "transactions.omen", &options, &life->db, NULL) == OMENDB_OK;
 }
 
 static bool life_close(struct life *life)
@@ -48,9 +41,7 @@ static bool life_close(struct life *life)
     omendb_snapshot_destroy(life->snapshot);
     life->collections[0] = life->collections[1] = life->before = NULL;
     life->snapshot = NULL;
-    const omendb_status status = store_close(life->db.store, NULL);
-    gate_deinit(&life->db.gate);
-    return status == OMENDB_OK;
+    return omendb_close(life->db, NULL) == OMENDB_OK;
 }
 
 static bool put_value(omendb_collection *collection, uint64_t id, int value)
@@ -84,7 +75,7 @@ static bool transact(struct life *life, uint32_t t, bool refused)
     omendb_transaction *transaction = NULL;
     omendb_collection *inner[2] = {NULL};
     const uint64_t id = t % DOCUMENTS;
-    CHECK(omendb_transaction_begin(&life->db, &transaction, NULL) == OMENDB_OK);
+    CHECK(omendb_transaction_begin(life->db, &transaction, NULL) == OMENDB_OK);
     for (uint32_t i = 0; i < 2; i++)
         CHECK(omendb_transaction_collection(transaction, life->collections[i], &inner[i], NULL) ==
               OMENDB_OK);
@@ -116,12 +107,12 @@ static bool live(struct life *life)
 {
     static const char *const names[2] = {"a", "b"};
     for (uint32_t i = 0; i < 2; i++) {
-        if (omendb_collection_create(&life->db, names[i], NULL, &life->collections[i], NULL) !=
+        if (omendb_collection_create(life->db, names[i], NULL, &life->collections[i], NULL) !=
             OMENDB_OK)
             return false;
     }
     omendb_transaction *fill = NULL;
-    CHECK(omendb_transaction_begin(&life->db, &fill, NULL) == OMENDB_OK);
+    CHECK(omendb_transaction_begin(life->db, &fill, NULL) == OMENDB_OK);
     for (uint32_t i = 0; i < 2; i++) {
         omendb_collection *inner = NULL;
         CHECK(omendb_transaction_collection(fill, life->collections[i], &inner, NULL) == OMENDB_OK);
@@ -132,13 +123,13 @@ static bool live(struct life *life)
     life->filled = omendb_transaction_commit(fill, OMENDB_DURABILITY_FULL, NULL, NULL) == OMENDB_OK;
     omendb_transaction_destroy(fill);
     if (!life->filled) return false;
-    CHECK(omendb_snapshot_create(&life->db, &life->snapshot, NULL) == OMENDB_OK);
+    CHECK(omendb_snapshot_create(life->db, &life->snapshot, NULL) == OMENDB_OK);
     CHECK(omendb_snapshot_collection(life->snapshot, life->collections[0], &life->before, NULL) ==
           OMENDB_OK);
     for (uint32_t t = 0; t < TRANSACTIONS; t++) {
         if (!transact(life, t, t % 3 == 1)) return false;
         /* The images list versions that only the snapshot sees. */
-        if (t % 2 == 1 && store_checkpoint(life->db.store, NULL) != OMENDB_OK) return false;
+        if (t % 2 == 1 && store_checkpoint(life->db->store, NULL) != OMENDB_OK) return false;
         if (t == 6) {
             omendb_snapshot_destroy(life->snapshot);
             life->snapshot = NULL;
@@ -154,7 +145,7 @@ static uint32_t check_state(struct life *life)
     static const char *const names[2] = {"a", "b"};
     uint32_t k = 0, made = 0;
     for (uint32_t i = 0; i < 2; i++)
-        made += omendb_collection_open(&life->db, names[i], &life->collections[i], NULL) ==
+        made += omendb_collection_open(life->db, names[i], &life->collections[i], NULL) ==
                 OMENDB_OK;
     if (made < 2 || get_value(life->collections[0], 0) < 0) {
         CHECK(!life->filled);
@@ -192,13 +183,13 @@ static void check_recovered(struct life *life)
     char *report = NULL;
     CHECK(life_open(life));
     const uint32_t k = check_state(life);
-    CHECK(omendb_check(&life->db, OMENDB_CHECK_DEEP, &report, NULL) == OMENDB_OK);
+    CHECK(omendb_check(life->db, OMENDB_CHECK_DEEP, &report, NULL) == OMENDB_OK);
     CHECK(strncmp(report, "{\"ok\":true", 10) == 0);
     omendb_text_destroy(report);
     if (k != UINT32_MAX) {
         CHECK(transact(life, k, true));
-        CHECK(store_checkpoint(life->db.store, NULL) == OMENDB_OK);
-        CHECK(store_checkpoint(life->db.store, NULL) == OMENDB_OK);
+        CHECK(store_checkpoint(life->db->store, NULL) == OMENDB_OK);
+        CHECK(store_checkpoint(life->db->store, NULL) == OMENDB_OK);
         struct collection *collection = life->collections[0]->collection;
         CHECK(collection->dead_begin == collection->dead_end);
     }

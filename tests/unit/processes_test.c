@@ -20,7 +20,8 @@ enum {
     WINDOW = 24,
     WINDOW_BASE = 1000,
     PADDING = 3000, /* Bytes of JSON, so that the file grows and has something to shrink by. */
-    READERS = 2,
+    READERS = 3,    /* The last one opens once and follows. */
+    FOLLOWER = READERS - 1,
     LIVES = 10,        /* Of the writer, */
     LIVES_LONG = 100,  /* and with OMENDB_TEST_LONG. */
     LIFE_BATCHES = 500 /* Acknowledged at least, before it is killed. */
@@ -222,6 +223,55 @@ static void reader_main(uint32_t number)
     }
 }
 
+/* Opens once. Each refresh shows what was acknowledged before it, a whole batch, and never less than the
+ * one before; the snapshot that it keeps for a while stays what it was. */
+static void follower_main(uint32_t number)
+{
+    uint64_t last = 0, kept = 0;
+    omendb *db = open_as(OMENDB_OPEN_READ_ONLY);
+    omendb_collection *docs = docs_of(db), *seen = NULL;
+    omendb_snapshot *snapshot = NULL;
+    for (uint64_t round = 0;; round++) {
+        const uint64_t acknowledged = atomic_load_acquire_u64(&shared->acknowledged);
+        omendb_status status = omendb_refresh(db, &err);
+        for (int i = 0; i < 1000 && status == OMENDB_ERR_BUSY; i++) {
+            CHECK(verify_state(docs) == last); /* It shows what it showed. */
+            pause_shortly();
+            status = omendb_refresh(db, &err);
+        }
+        OK(status);
+        const uint64_t n = verify_state(docs);
+        CHECK(n >= acknowledged && n >= last);
+        last = n;
+        if (n != 0) search_finds(docs, n);
+        if (round % 8 == 0 && n != 0) {
+            OK(omendb_snapshot_create(db, &snapshot, &err));
+            OK(omendb_snapshot_collection(snapshot, docs, &seen, &err));
+            kept = n;
+        }
+        if (snapshot != NULL) CHECK(verify_state(seen) == kept);
+        if (snapshot != NULL && round % 8 == 6) {
+            omendb_collection_close(seen);
+            omendb_snapshot_destroy(snapshot);
+            snapshot = NULL;
+        }
+        (void)atomic_add_u64(&shared->looks[number], 1);
+    }
+}
+
+static pid_t reader_start(uint32_t number)
+{
+    return start(number == FOLLOWER ? follower_main : reader_main, number);
+}
+
+/* Without a writer a reader recovers in its own memory. */
+static void reads_on(const pid_t readers[READERS])
+{
+    for (uint32_t i = 0; i < READERS; i++)
+        if (readers[i] != 0)
+            wait_for(&shared->looks[i], atomic_load_acquire_u64(&shared->looks[i]) + 1, readers[i]);
+}
+
 static void readers_see_whole_batches_and_kills_lose_nothing(void)
 {
     const char *text = getenv("OMENDB_TEST_LONG");
@@ -234,7 +284,7 @@ static void readers_see_whole_batches_and_kills_lose_nothing(void)
         const pid_t writer = start(writer_main, life);
         wait_for(&shared->acknowledged, before + 1, writer);
         for (uint32_t i = 0; i < READERS; i++)
-            if (readers[i] == 0) readers[i] = start(reader_main, i);
+            if (readers[i] == 0) readers[i] = reader_start(i);
         wait_for(&shared->acknowledged, before + LIFE_BATCHES + 7 * life, writer);
         for (uint32_t i = 0; i < READERS; i++)
             wait_for(&shared->looks[i], 2 * (life + 1), readers[i]);
@@ -244,10 +294,7 @@ static void readers_see_whole_batches_and_kills_lose_nothing(void)
             readers[life % READERS] = 0;
         }
         kill_hard(writer);
-        /* Without a writer a reader recovers in its own memory. */
-        const pid_t left = readers[0] != 0 ? readers[0] : readers[1];
-        const uint32_t number = readers[0] != 0 ? 0 : 1;
-        wait_for(&shared->looks[number], atomic_load_acquire_u64(&shared->looks[number]) + 1, left);
+        reads_on(readers);
     }
     for (uint32_t i = 0; i < READERS; i++)
         if (readers[i] != 0) kill_hard(readers[i]);
@@ -373,6 +420,7 @@ static void every_handle_of_a_forked_child_is_misuse(void)
             omendb_collection_close(collections[i]);
         }
         FAILS(OMENDB_ERR_MISUSE, omendb_stats(reader, &text, &err));
+        FAILS(OMENDB_ERR_MISUSE, omendb_refresh(reader, &err));
         FAILS(OMENDB_ERR_MISUSE, omendb_snapshot_create(db, &another, &err));
         FAILS(OMENDB_ERR_MISUSE, omendb_batch_commit(batch, 0, NULL, &err));
         FAILS(OMENDB_ERR_MISUSE, omendb_transaction_commit(transaction, 0, NULL, &err));

@@ -467,18 +467,29 @@ static PyObject *database_check(PyObject *self, PyObject *const *args, Py_ssize_
     return database_report(self, database_run_check, deep ? OMENDB_CHECK_DEEP : 0, true);
 }
 
-static PyObject *database_sync(PyObject *self, PyObject *unused)
+static PyObject *database_move(PyObject *self, omendb_status (*move)(omendb *, omendb_error *))
 {
-    (void)unused;
     struct database *const database = (struct database *)self;
     struct module_state *const state = py_module_state_of(self);
     if (state == NULL || py_database_enter(state, database) < 0) return NULL;
     omendb_error err = {OMENDB_OK, ""};
     omendb_status status = OMENDB_OK;
-    WITHOUT_GIL(status = omendb_sync(database->handle, &err));
+    WITHOUT_GIL(status = move(database->handle, &err));
     py_database_leave(database);
     if (status != OMENDB_OK) return py_errors_raise(state, status, &err);
     Py_RETURN_NONE;
+}
+
+static PyObject *database_sync(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return database_move(self, omendb_sync);
+}
+
+static PyObject *database_refresh(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return database_move(self, omendb_refresh);
 }
 
 static PyObject *database_interrupt(PyObject *self, PyObject *unused)
@@ -674,6 +685,11 @@ static PyMethodDef database_methods[] = {
      "sync($self, /)\n--\n\n"
      "Make everything written so far durable, whatever its level.\n\n"
      "    >>> db.sync()"},
+    {"refresh", database_refresh, METH_NOARGS,
+     "refresh($self, /)\n--\n\n"
+     "Move a read-only database on to the newest state that its writer has made.\n\n"
+     "    >>> with omendb.open(path, read_only=True) as reader:\n"
+     "    ...     reader.refresh()"},
     {"interrupt", database_interrupt, METH_NOARGS,
      "interrupt($self, /)\n--\n\n"
      "End the running queries with InterruptedError, from any thread.\n\n"

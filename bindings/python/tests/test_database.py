@@ -80,6 +80,31 @@ def test_every_durability_level(path, durability):
         assert len(db.collection("c")) == 10
 
 
+def test_a_reader_follows_its_writer(path):
+    with omendb.open(path) as db:
+        c = db.create_collection("c", {"v": omendb.Vector(2)})
+        c.upsert(ids=[1], vectors=[[1, 0]])
+        with omendb.open(path, read_only=True) as reader:
+            seen = reader["c"]
+            with reader.snapshot() as old:
+                kept = old["c"]
+                c.upsert(ids=[2], vectors=[[0, 1]])
+                db.rename_collection("c", "d")
+                assert seen.count() == 1
+                reader.refresh()
+                assert kept.count() == 1
+                assert seen.count() == 2 and seen.name == "d" and seen.search([0, 1], k=1).ids == [2]
+                db.drop_collection("d")
+                db.create_collection("d")
+                reader.refresh()
+                with pytest.raises(omendb.NotFoundError):
+                    seen.count()
+                assert reader["d"].count() == 0
+            db.refresh()
+    with omendb.open(":memory:") as db:
+        assert db.refresh() is None
+
+
 def test_collections(db):
     assert db.collections() == []
     db.create_collection("b")

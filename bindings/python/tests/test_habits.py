@@ -550,7 +550,7 @@ def test_everything_closed_is_misuse(path):
             lambda: db.create_collection("d"), lambda: db.collection("c"), lambda: db["c"], lambda: db.collections(),
             lambda: iter(db), lambda: len(db), lambda: "c" in db, lambda: db.drop_collection("c"),
             lambda: db.rename_collection("c", "d"), lambda: db.batch(), lambda: db.stats(), lambda: db.check(),
-            lambda: db.sync(), lambda: db.__enter__(),
+            lambda: db.sync(), lambda: db.refresh(), lambda: db.__enter__(),
         ],
         "batch": [
             lambda: batch.upsert(c, "a"), lambda: batch.delete(c, "a"), lambda: batch.commit(),

@@ -176,6 +176,7 @@ def test_results_outlive_the_database(path):
         lambda: db.batch(),
         lambda: db.check(),
         lambda: db.sync(),
+        lambda: db.refresh(),
     ):
         with pytest.raises(omendb.MisuseError):
             call()

@@ -408,6 +408,7 @@ extern "C" {
     ) -> omendb_status;
     pub fn omendb_close(db: *mut omendb, err: *mut omendb_error) -> omendb_status;
     pub fn omendb_sync(db: *mut omendb, err: *mut omendb_error) -> omendb_status;
+    pub fn omendb_refresh(db: *mut omendb, err: *mut omendb_error) -> omendb_status;
     pub fn omendb_interrupt(db: *mut omendb);
     pub fn omendb_stats(
         db: *mut omendb,

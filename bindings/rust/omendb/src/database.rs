@@ -78,7 +78,8 @@ impl Options {
         self
     }
 
-    /// The state at opening, also beside another process that writes; the file is never written.
+    /// The state at opening or of the last `refresh`, also beside another process that writes; the file is
+    /// never written.
     pub fn read_only(mut self) -> Self {
         self.0.flags |= sys::OMENDB_OPEN_READ_ONLY;
         self
@@ -216,6 +217,14 @@ impl Database {
     /// Makes everything acknowledged so far durable, whatever its level.
     pub fn sync(&self) -> Result<()> {
         call(|err| unsafe { sys::omendb_sync(self.raw(), err) })
+    }
+
+    /// Moves a read-only database on to the newest state, by whole batches: what was acknowledged before
+    /// the call, by whichever process, is seen by calls after it. Snapshots and results stay what they are;
+    /// a collection that was dropped is `NotFound`. `Busy`: the writer makes one checkpoint after the
+    /// other; try again. Others are at their newest state always.
+    pub fn refresh(&self) -> Result<()> {
+        call(|err| unsafe { sys::omendb_refresh(self.raw(), err) })
     }
 
     /// Ends running queries, backups and waiting writers with `Interrupted`, from any thread.

@@ -281,6 +281,22 @@ fn collections_are_listed_renamed_and_dropped() {
 }
 
 #[test]
+fn a_reader_follows_its_writer() {
+    let folder = Folder::new("refresh");
+    let db = Database::open(folder.file("x.omen")).unwrap();
+    let collection = points(&db);
+    let reader = Options::new().read_only().open(folder.file("x.omen")).unwrap();
+    let seen = reader.collection("points").unwrap();
+    let before = seen.count(None).unwrap();
+    collection.delete_where("{}").unwrap();
+    assert_eq!(seen.count(None).unwrap(), before);
+    reader.refresh().unwrap();
+    db.refresh().unwrap();
+    assert_eq!(seen.count(None).unwrap(), 0);
+    assert!(before > 0);
+}
+
+#[test]
 fn backups_restore_and_repairs_report() {
     let folder = Folder::new("backup");
     let db = Database::open(folder.file("x.omen")).unwrap();
