@@ -688,11 +688,11 @@ static PyMethodDef database_methods[] = {
     {"refresh", database_refresh, METH_NOARGS,
      "refresh($self, /)\n--\n\n"
      "Move a read-only database on to the newest state that its writer has made.\n\n"
-     "    >>> db = omendb.open('x.omen')\n"
-     "    >>> reader = omendb.open('x.omen', read_only=True)\n"
-     "    >>> docs = db.create_collection('docs')\n"
-     "    >>> reader.refresh()\n"
-     "    >>> list(reader)\n"
+     "    >>> with omendb.open('x.omen') as db:\n"
+     "    ...     with omendb.open('x.omen', read_only=True) as reader:\n"
+     "    ...         docs = db.create_collection('docs')\n"
+     "    ...         reader.refresh()\n"
+     "    ...         list(reader)\n"
      "    ['docs']"},
     {"interrupt", database_interrupt, METH_NOARGS,
      "interrupt($self, /)\n--\n\n"
