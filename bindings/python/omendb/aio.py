@@ -134,7 +134,25 @@ class Collection:
         return f"<omendb.aio.Collection {self.name!r}>"
 
 
-class Snapshot:
+class _Closed:
+    """What `async with` closes."""
+
+    async def close(self) -> None:
+        """Ends it."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+class Snapshot(_Closed):
     """The state of one moment: `async with await db.snapshot() as s: await s["docs"].count()`."""
 
     def __init__(self, wrapped: omendb.Snapshot, threads: _Threads) -> None:
@@ -154,19 +172,8 @@ class Snapshot:
         """Lets the versions go that it held."""
         await self._threads.run(self.wrapped.close)
 
-    async def __aenter__(self) -> Self:
-        return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-
-class Database:
+class Database(_Closed):
     """omendb.Database, its calls being coroutines; made by omendb.aio.open()."""
 
     def __init__(self, wrapped: omendb.Database, threads: _Threads) -> None:
@@ -246,17 +253,6 @@ class Database:
         """Waits for the running calls, then closes."""
         await self._threads.run(self.wrapped.close)
         self._threads.end()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     def __repr__(self) -> str:
         return f"<omendb.aio.Database {self.path!r}>"

@@ -412,7 +412,8 @@ def test_interrupt_ends_a_search_of_another_thread(path):
 
 def test_ctrl_c_ends_a_long_search(path):
     code = """
-    import sys, time, numpy as np, omendb
+    import signal, sys, time, numpy as np, omendb
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # A job in the background ignores it.
     db = omendb.open(sys.argv[1], durability="none")
     c = db.create_collection("c", vectors={"v": omendb.Vector(64)})
     rows = np.random.default_rng(6).normal(size=(20000, 64)).astype("f4")
